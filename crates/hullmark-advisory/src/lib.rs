@@ -1,0 +1,1 @@
+//! The advisory database: format, builder, lookup, one directory per feed.

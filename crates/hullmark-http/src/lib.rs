@@ -1,0 +1,1 @@
+//! One HTTP client: TLS, proxies, retry, timeouts, offline switch, redaction of credentials.

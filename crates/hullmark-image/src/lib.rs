@@ -1,0 +1,1 @@
+//! Acquire and unpack images: sources, layers, whiteouts, limits.

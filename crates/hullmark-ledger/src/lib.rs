@@ -1,0 +1,1 @@
+//! The tamper-evident ledger: Merkle log in tiles, checkpoints, proofs.

@@ -1,0 +1,1 @@
+//! Inventory and advisories become matches with evidence.

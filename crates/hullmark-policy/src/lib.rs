@@ -1,0 +1,1 @@
+//! Policy: parse, validate, evaluate; exceptions.

@@ -1,0 +1,1 @@
+//! Builds tars, images, registries and feeds for tests.

@@ -1,0 +1,1 @@
+//! The words every stage speaks: digests, images, packages, advisories, findings, verdicts.

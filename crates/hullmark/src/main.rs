@@ -1,0 +1,3 @@
+//! The `hullmark` command.
+
+fn main() {}
