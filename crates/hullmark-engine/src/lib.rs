@@ -1,1 +1,17 @@
 //! The pipeline: every stage in order.
+//!
+//! [`take_inventory`] turns a [`Target`] into an inventory, [`judge`] turns an inventory into a [`ScanReport`] with a
+//! verdict, and [`record`] puts the verdict into the ledger. [`scan`] does the three, in that order; its body is the
+//! whole order of the stages. Nothing here decides anything: each stage does its own work.
+//!
+//! [`ScanReport`]: hullmark_report::ScanReport
+
+mod error;
+mod pipeline;
+mod record;
+mod target;
+
+pub use error::EngineError;
+pub use pipeline::{Acquire, Judge, judge, scan, take_inventory};
+pub use record::{Asker, RECORD_SCHEMA, Recorder, VerdictRecord, record};
+pub use target::{Target, TargetError};

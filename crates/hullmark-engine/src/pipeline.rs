@@ -1,0 +1,89 @@
+//! The stages in order, on one screen.
+
+use std::fs::File;
+use std::io::Read;
+
+use hullmark_advisory::Database;
+use hullmark_image::{AcquireOptions, Progress};
+use hullmark_policy::{Evaluation, Exceptions, Policy, evaluate};
+use hullmark_report::{ScanReport, Tool};
+use hullmark_types::{Inventory, Stage};
+use jiff::Timestamp;
+
+use crate::{EngineError, Recorder, Target, record};
+
+/// The largest SBOM that is read, in bytes.
+const MAX_SBOM: u64 = 256 * 1024 * 1024;
+
+/// How an inventory is taken.
+pub struct Acquire<'a> {
+    /// What to take apart.
+    pub target: &'a Target,
+    /// Platform, credentials, limits, network.
+    pub options: &'a AcquireOptions,
+    /// Told of each layer as it is read.
+    pub progress: &'a dyn Progress,
+}
+
+/// What an inventory is judged by.
+pub struct Judge<'a> {
+    /// The advisories.
+    pub database: &'a Database,
+    /// The policy.
+    pub policy: &'a Policy,
+    /// Exceptions to it.
+    pub exceptions: &'a Exceptions,
+    /// Whose actions count.
+    pub stage: Stage,
+    /// The time for which the verdict is made.
+    pub now: Timestamp,
+}
+
+/// The whole pipeline: acquire, unpack, inventory, match, evaluate, record. What comes back is recorded already.
+///
+/// # Errors
+/// When a stage could not do its work; see [`EngineError`].
+pub fn scan(acquire: &Acquire<'_>, judge_by: &Judge<'_>, recorder: &mut Recorder<'_>) -> Result<ScanReport, EngineError> {
+    let inventory = take_inventory(acquire)?;
+    let mut report = judge(inventory, judge_by, &recorder.tool)?;
+    report.ledger = Some(record(&report, recorder)?);
+    Ok(report)
+}
+
+/// The first three stages: acquire, unpack, inventory. An SBOM is an inventory that was taken earlier.
+///
+/// # Errors
+/// When the image or SBOM cannot be read at all, or does not have the digest it should have.
+pub fn take_inventory(acquire: &Acquire<'_>) -> Result<Inventory, EngineError> {
+    match acquire.target {
+        Target::Image(target) => {
+            let mut image = hullmark_image::open(target, acquire.options)?;
+            Ok(hullmark_inventory::build(&mut image, acquire.progress)?)
+        }
+        Target::Sbom(path) => {
+            let mut bytes = Vec::new();
+            File::open(path)
+                .and_then(|file| file.take(MAX_SBOM + 1).read_to_end(&mut bytes))
+                .map_err(|source| EngineError::SbomFile { path: path.clone(), source })?;
+            hullmark_report::parse_cyclonedx(&bytes)
+                .map_err(|source| EngineError::Sbom { path: path.clone(), source })
+        }
+    }
+}
+
+/// The two stages that decide: match and evaluate. Pure: no clock, no network, no file but the database's map.
+///
+/// # Errors
+/// When the database is damaged or the policy cannot be evaluated.
+pub fn judge(inventory: Inventory, by: &Judge<'_>, tool: &Tool) -> Result<ScanReport, EngineError> {
+    let matches = hullmark_match::match_inventory(&inventory, by.database)?;
+    let verdict = evaluate(&Evaluation {
+        inventory: &inventory,
+        matches: &matches,
+        policy: by.policy,
+        exceptions: by.exceptions,
+        stage: by.stage,
+        now: by.now,
+    })?;
+    Ok(ScanReport { tool: tool.clone(), inventory, matches, verdict, ledger: None })
+}

@@ -1,0 +1,293 @@
+//! What the command line accepts, all of it. The man page, the completions and `docs/reference/cli.md` come from here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use hullmark_policy::FailOn;
+use hullmark_report::Format;
+use hullmark_types::{Platform, Stage};
+use hullmark_version::Scheme;
+
+/// Judge container images by a policy, and prove it afterwards.
+///
+/// Exit codes: 0 the policy passed the image, 1 the policy failed it, 2 the command could not do its work.
+#[derive(Debug, Parser)]
+#[command(name = "hullmark", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// What every command accepts.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command accepts.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Say nothing but results and errors
+    #[arg(long, short, global = true, env = "HULLMARK_QUIET")]
+    pub quiet: bool,
+    /// Contact no other machine; fail where that would be needed
+    #[arg(long, global = true, env = "HULLMARK_OFFLINE")]
+    pub offline: bool,
+    /// Allow registries and feeds over plain HTTP on other machines than this one
+    #[arg(long, global = true, env = "HULLMARK_PLAIN_HTTP")]
+    pub plain_http: bool,
+    /// Take this time (RFC 3339) for the current time, to replay a scan
+    #[arg(long, global = true, value_name = "TIME", env = "HULLMARK_NOW")]
+    pub now: Option<jiff::Timestamp>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Take an image apart, judge it by a policy, record the verdict
+    Scan(Box<Scan>),
+    /// Write what is inside an image as a CycloneDX 1.6 document
+    Sbom(Sbom),
+    /// Build, update and inspect the advisory database
+    #[command(subcommand)]
+    Db(Db),
+    /// Print and check policies
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Show, prove and verify what was recorded
+    #[command(subcommand)]
+    Ledger(Ledger),
+    /// Verify a proof without the log
+    Verify(Verify),
+    /// Order versions as package managers do
+    #[command(subcommand)]
+    Version(Version),
+    /// Write a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual page (roff), or the reference page in Markdown
+    Man {
+        /// Write Markdown instead of roff
+        #[arg(long)]
+        markdown: bool,
+    },
+}
+
+/// Which image, and how it is got.
+#[derive(Debug, Args)]
+pub struct TargetArguments {
+    /// What to scan: `registry:host/repository:tag`, `docker-archive:FILE`, `oci-archive:FILE`, `oci-layout:DIRECTORY`,
+    /// `rootfs:DIRECTORY or FILE`, `sbom:FILE`; without a scheme it is guessed
+    pub target: String,
+    /// Platform to choose from a multi-platform image [default: linux on this processor]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", env = "HULLMARK_PLATFORM")]
+    pub platform: Option<Platform>,
+    /// File with registry credentials, in the form of Docker's config.json [default: $REGISTRY_AUTH_FILE, else
+    /// ~/.docker/config.json]
+    #[arg(long, value_name = "FILE", env = "REGISTRY_AUTH_FILE")]
+    pub auth_file: Option<PathBuf>,
+}
+
+/// Which advisory database.
+#[derive(Debug, Args)]
+pub struct DatabaseArguments {
+    /// Advisory database file [default: hullmark/advisories.db in the user's data directory]
+    #[arg(long, value_name = "FILE", env = "HULLMARK_DB")]
+    pub db: Option<PathBuf>,
+}
+
+/// Which ledger.
+#[derive(Debug, Args)]
+pub struct LedgerArguments {
+    /// Directory of the ledger [default: hullmark/ledger in the user's data directory]
+    #[arg(long, value_name = "DIRECTORY", env = "HULLMARK_LEDGER")]
+    pub ledger: Option<PathBuf>,
+}
+
+/// Arguments of `hullmark scan`.
+#[derive(Debug, Args)]
+pub struct Scan {
+    /// Which image.
+    #[command(flatten)]
+    pub target: TargetArguments,
+    /// Which advisories.
+    #[command(flatten)]
+    pub database: DatabaseArguments,
+    /// Which ledger.
+    #[command(flatten)]
+    pub ledger: LedgerArguments,
+    /// Policy file, in place of the built-in policy
+    #[arg(long, value_name = "FILE", env = "HULLMARK_POLICY", conflicts_with = "fail_on")]
+    pub policy: Option<PathBuf>,
+    /// Fail on any finding of this severity or above, in place of the built-in policy
+    #[arg(long, value_name = "SEVERITY", env = "HULLMARK_FAIL_ON", value_parser = parse_fail_on)]
+    pub fail_on: Option<FailOn>,
+    /// File of exceptions to the policy
+    #[arg(long, value_name = "FILE", env = "HULLMARK_EXCEPTIONS")]
+    pub exceptions: Option<PathBuf>,
+    /// Whose actions of the policy count: build, ship, deploy or run
+    #[arg(long, default_value = "build", env = "HULLMARK_STAGE")]
+    pub stage: Stage,
+    /// Form of the report: table, json, sarif or cyclonedx
+    #[arg(long, default_value = "table", env = "HULLMARK_FORMAT")]
+    pub format: Format,
+    /// Write the report to a file; the table still goes to standard output when the file has another form
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Arguments of `hullmark sbom`.
+#[derive(Debug, Args)]
+pub struct Sbom {
+    /// Which image.
+    #[command(flatten)]
+    pub target: TargetArguments,
+    /// Write to a file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// The `db` commands.
+#[derive(Debug, Subcommand)]
+pub enum Db {
+    /// Fetch every configured feed that can be reached, and replace the database
+    Update {
+        /// Which database.
+        #[command(flatten)]
+        database: DatabaseArguments,
+        /// File that lists the feeds (TOML), in place of the built-in list
+        #[arg(long, value_name = "FILE", env = "HULLMARK_FEEDS")]
+        feeds: Option<PathBuf>,
+        /// Take only feeds whose name matches, such as `osv/*`; may be repeated
+        #[arg(long, value_name = "GLOB")]
+        only: Vec<String>,
+    },
+    /// Build a database from a directory, or from a server laid out like it
+    Build {
+        /// Directory or base URL with `osv/`, `alpine/`, `wolfi/`, `kev/`, `debian-security/` below it
+        #[arg(long, value_name = "DIRECTORY or URL")]
+        from: String,
+        /// The database file to write
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Show each feed's age and number of records
+    Status {
+        /// Which database.
+        #[command(flatten)]
+        database: DatabaseArguments,
+        /// Form: table or json
+        #[arg(long, default_value = "table")]
+        format: TableOrJson,
+    },
+    /// Print the list of feeds that `db update` takes by default (TOML)
+    Feeds,
+}
+
+/// A table for people, or JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TableOrJson {
+    /// For people.
+    Table,
+    /// For machines.
+    Json,
+}
+
+/// The `policy` commands.
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Print the built-in policy
+    Default,
+    /// Check a policy file, or with --exceptions a file of exceptions
+    Check {
+        /// The policy file
+        #[arg(value_name = "POLICY", required_unless_present = "exceptions")]
+        policy: Option<PathBuf>,
+        /// A file of exceptions
+        #[arg(long, value_name = "FILE")]
+        exceptions: Option<PathBuf>,
+    },
+    /// Print the JSON schema of policy files, or of exception files
+    Schema {
+        /// The schema of exception files instead
+        #[arg(long)]
+        exceptions: bool,
+    },
+    /// Print the facts that conditions can use (Markdown)
+    Fields,
+}
+
+/// The `ledger` commands.
+#[derive(Debug, Subcommand)]
+pub enum Ledger {
+    /// Recompute every hash of the log and check its signature; with --proof, check a proof instead
+    Verify {
+        /// Which ledger.
+        #[command(flatten)]
+        ledger: LedgerArguments,
+        /// Verify this proof against the ledger's public key instead of the log
+        #[arg(long, value_name = "FILE")]
+        proof: Option<PathBuf>,
+        /// The entry that the proof is about, where the proof does not carry it
+        #[arg(long, value_name = "FILE", requires = "proof")]
+        entry: Option<PathBuf>,
+        /// File with the public key to trust, in place of the one beside the log
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
+    /// Print the entries about a digest (of an image, a policy, an entry, ...), or all entries
+    Show {
+        /// Which ledger.
+        #[command(flatten)]
+        ledger: LedgerArguments,
+        /// Digest, or the number of an entry; all entries, one line each, when left out
+        digest: Option<String>,
+    },
+    /// Write a proof that an entry is in the log (C2SP tlog-proof, carries the entry)
+    Prove {
+        /// Which ledger.
+        #[command(flatten)]
+        ledger: LedgerArguments,
+        /// Number of the entry, or its digest
+        entry: String,
+        /// Write to a file instead of standard output
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+/// Arguments of `hullmark verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The proof, as `hullmark ledger prove` writes it
+    #[arg(long, value_name = "FILE")]
+    pub proof: PathBuf,
+    /// The entry that the proof is about, where the proof does not carry it
+    #[arg(long, value_name = "FILE")]
+    pub entry: Option<PathBuf>,
+    /// File with the public key to trust, such as a copy of `ledger.pub`
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+}
+
+/// The `version` commands.
+#[derive(Debug, Subcommand)]
+pub enum Version {
+    /// Compare two versions: prints `<`, `=` or `>`; without versions, reads `a<TAB>b` lines from standard input and
+    /// prints one line each, `!` where a version does not parse
+    Compare {
+        /// Version order: apk, deb, semver, npm, pep440 or go
+        #[arg(long)]
+        scheme: Scheme,
+        /// The first version
+        #[arg(requires = "right", allow_hyphen_values = true)]
+        left: Option<String>,
+        /// The second version
+        #[arg(allow_hyphen_values = true)]
+        right: Option<String>,
+    },
+}
+
+fn parse_fail_on(text: &str) -> Result<FailOn, String> {
+    text.parse::<FailOn>().map_err(|error| error.to_string())
+}

@@ -1,0 +1,119 @@
+//! `hullmark scan`: the main job.
+
+use anyhow::{Context as _, Result};
+use hullmark_advisory::Database;
+use hullmark_engine::{Acquire, Judge, Recorder, Target};
+use hullmark_ledger::Ledger;
+use hullmark_policy::{Exceptions, Policy};
+use hullmark_report::{Format, ScanReport, Tool, WriteOptions};
+use hullmark_types::{Inventory, Outcome as VerdictOutcome};
+
+use super::Context;
+use super::policy::{load_exceptions, load_policy};
+use crate::Outcome;
+use crate::cli::{Scan, TargetArguments};
+use crate::environment;
+use crate::output;
+use crate::progress::{self, LayerBars};
+
+/// The name under which the ledger signs.
+pub const LEDGER_ORIGIN: &str = "hullmark.dev/ledger";
+
+/// This program.
+pub fn tool() -> Tool {
+    Tool { name: "hullmark".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+}
+
+/// Runs the command. What can be checked cheaply is checked before the image is touched.
+pub fn run(context: &Context<'_>, arguments: Scan) -> Result<Outcome> {
+    let policy = policy_of(&arguments)?;
+    let exceptions = match &arguments.exceptions {
+        Some(path) => load_exceptions(path)?,
+        None => Exceptions::none(),
+    };
+    let target = Target::parse(&arguments.target.target)?;
+    let database = open_database(arguments.database.db)?;
+    let ledger_path = environment::ledger_path(arguments.ledger.ledger)?;
+    let mut ledger = Ledger::open(&ledger_path, LEDGER_ORIGIN, &mut environment::entropy)
+        .with_context(|| format!("cannot open the ledger `{}`", ledger_path.display()))?;
+
+    let options = acquire_options(context, &arguments.target)?;
+    let bars = progress::bars(context.talk);
+    let acquire = Acquire { target: &target, options: &options, progress: &LayerBars::new(&bars) };
+    let judge = Judge {
+        database: &database,
+        policy: &policy,
+        exceptions: &exceptions,
+        stage: arguments.stage,
+        now: environment::now(context.global.now),
+    };
+    let mut recorder = Recorder {
+        ledger: &mut ledger,
+        tool: tool(),
+        binary: environment::binary_digest(),
+        asker: environment::asker(),
+    };
+    let report = hullmark_engine::scan(&acquire, &judge, &mut recorder);
+    let _ = bars.clear();
+    let report = report.with_context(|| format!("cannot scan `{}`", arguments.target.target))?;
+    write_report(&report, arguments.format, arguments.output.as_deref())?;
+    Ok(match report.verdict.outcome {
+        VerdictOutcome::Failed => Outcome::FailedByPolicy,
+        VerdictOutcome::Passed | VerdictOutcome::Warned => Outcome::Passed,
+    })
+}
+
+fn policy_of(arguments: &Scan) -> Result<Policy> {
+    match (&arguments.policy, arguments.fail_on) {
+        (Some(path), _) => load_policy(path),
+        (None, Some(threshold)) => Ok(hullmark_policy::fail_on(threshold)?),
+        (None, None) => Ok(hullmark_policy::default_policy()?),
+    }
+}
+
+/// Opens the advisory database; says how to get one when there is none.
+pub fn open_database(given: Option<std::path::PathBuf>) -> Result<Database> {
+    let path = environment::database_path(given)?;
+    Database::open(&path).with_context(|| {
+        let hint = match path.exists() {
+            true => "",
+            false => "; `hullmark db update` makes one",
+        };
+        format!("cannot open the advisory database `{}`{hint}", path.display())
+    })
+}
+
+fn acquire_options(context: &Context<'_>, target: &TargetArguments) -> Result<hullmark_image::AcquireOptions> {
+    let mut options = hullmark_image::AcquireOptions::new(context.client_options());
+    if let Some(platform) = &target.platform {
+        options.platform = platform.clone();
+    }
+    options.auth_file = environment::auth_file(target.auth_file.clone());
+    Ok(options)
+}
+
+/// Takes the inventory of a target, with progress.
+pub fn acquire_inventory(context: &Context<'_>, arguments: &TargetArguments) -> Result<Inventory> {
+    let target = Target::parse(&arguments.target)?;
+    let options = acquire_options(context, arguments)?;
+    let bars = progress::bars(context.talk);
+    let acquire = Acquire { target: &target, options: &options, progress: &LayerBars::new(&bars) };
+    let inventory = hullmark_engine::take_inventory(&acquire);
+    let _ = bars.clear();
+    inventory.with_context(|| format!("cannot read `{}`", arguments.target))
+}
+
+fn write_report(report: &ScanReport, format: Format, path: Option<&std::path::Path>) -> Result<()> {
+    let on_stdout = WriteOptions { color: output::stdout_has_color(), width: output::stdout_width() };
+    if path.is_some() && format != Format::Table {
+        output::to_file_or_stdout(path, |out| {
+            hullmark_report::write(format, report, &WriteOptions { color: false, width: None }, out)
+        })?;
+        return output::to_stdout(|out| hullmark_report::write(Format::Table, report, &on_stdout, out));
+    }
+    let options = match path {
+        Some(_) => WriteOptions { color: false, width: None },
+        None => on_stdout,
+    };
+    output::to_file_or_stdout(path, |out| hullmark_report::write(format, report, &options, out))
+}

@@ -1,0 +1,90 @@
+//! What the command takes from its surroundings: the clock, the random source, directories, who asks. The stages get
+//! these as arguments; this is the only place that reads them.
+
+use std::io;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use hullmark_engine::Asker;
+use hullmark_types::{Digest, DigestAlgorithm, Hasher};
+use jiff::Timestamp;
+
+/// The current time, or the one given by `--now`.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the clock; everything else is handed the time")]
+pub fn now(given: Option<Timestamp>) -> Timestamp {
+    given.unwrap_or_else(Timestamp::now)
+}
+
+/// Fills `bytes` from the operating system's random source.
+pub fn entropy(bytes: &mut [u8]) -> io::Result<()> {
+    getrandom::fill(bytes).map_err(|error| io::Error::other(error.to_string()))
+}
+
+/// The advisory database: the path given, else in the user's data directory.
+pub fn database_path(given: Option<PathBuf>) -> Result<PathBuf> {
+    in_data_directory(given, "advisories.db", "--db")
+}
+
+/// The ledger: the path given, else in the user's data directory.
+pub fn ledger_path(given: Option<PathBuf>) -> Result<PathBuf> {
+    in_data_directory(given, "ledger", "--ledger")
+}
+
+fn in_data_directory(given: Option<PathBuf>, name: &str, option: &str) -> Result<PathBuf> {
+    if let Some(path) = given {
+        return Ok(path);
+    }
+    let absolute = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    let data = absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+        .with_context(|| format!("neither HOME nor XDG_DATA_HOME is set; give {option}"))?;
+    Ok(data.join("hullmark").join(name))
+}
+
+/// The directory for what can be fetched again.
+pub fn cache_directory() -> Option<PathBuf> {
+    let absolute = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_CACHE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+        .map(|cache| cache.join("hullmark"))
+}
+
+/// The file with registry credentials, if there is one. The one that is named must exist.
+pub fn auth_file(given: Option<PathBuf>) -> Option<PathBuf> {
+    given.or_else(|| {
+        let home = std::env::var_os("HOME").map(PathBuf::from)?;
+        let config = std::env::var_os("DOCKER_CONFIG").map_or_else(|| home.join(".docker"), PathBuf::from);
+        Some(config.join("config.json")).filter(|path| path.is_file())
+    })
+}
+
+/// Who asks, as far as the environment says it.
+pub fn asker() -> Asker {
+    let variable = |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+    let github_job = || {
+        let (server, repository, run) = (
+            std::env::var("GITHUB_SERVER_URL").ok()?,
+            std::env::var("GITHUB_REPOSITORY").ok()?,
+            std::env::var("GITHUB_RUN_ID").ok()?,
+        );
+        Some(format!("{server}/{repository}/actions/runs/{run}"))
+    };
+    Asker {
+        user: variable(&["GITLAB_USER_LOGIN", "GITHUB_ACTOR", "USER", "LOGNAME"]),
+        host: std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned()),
+        job: variable(&["CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL"]).or_else(github_job),
+    }
+}
+
+/// Digest of this program's file, where it can be read.
+pub fn binary_digest() -> Option<Digest> {
+    let mut file = std::fs::File::open(std::env::current_exe().ok()?).ok()?;
+    let mut hasher = Hasher::new(DigestAlgorithm::Sha256);
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match io::Read::read(&mut file, &mut buffer).ok()? {
+            0 => return Some(hasher.finish()),
+            length => hasher.update(buffer.get(..length)?),
+        }
+    }
+}
