@@ -1,0 +1,147 @@
+//! `hullmark ledger` and `hullmark verify`: what was recorded, and that it was.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use hullmark_engine::VerdictRecord;
+use hullmark_ledger::{Ledger as Log, MAX_ENTRY, MAX_PROOF, VerifierKey};
+use hullmark_types::Digest;
+
+use super::{Context, read_limited};
+use crate::cli::{Ledger, Verify};
+use crate::environment;
+use crate::output::{to_file_or_stdout, to_stdout};
+
+/// The largest file with a public key, in bytes.
+const MAX_KEY: u64 = 4096;
+
+/// Runs a `ledger` command.
+pub fn run(context: &Context<'_>, command: Ledger) -> Result<()> {
+    match command {
+        Ledger::Verify { ledger, proof, entry, key } => {
+            let directory = environment::ledger_path(ledger.ledger)?;
+            match proof {
+                Some(proof) => {
+                    let key = key.unwrap_or_else(|| directory.join(hullmark_ledger::PUBLIC_KEY_FILE));
+                    verify_proof(context, &Verify { proof, entry, key })
+                }
+                None => verify_log(&directory, key.as_deref()),
+            }
+        }
+        Ledger::Show { ledger, digest } => {
+            let log = open(ledger.ledger)?;
+            match digest {
+                Some(wanted) => show(&log, &wanted),
+                None => list(&log),
+            }
+        }
+        Ledger::Prove { ledger, entry, output } => {
+            let log = open(ledger.ledger)?;
+            let index = match find(&log, &entry)?.as_slice() {
+                [index] => *index,
+                [] => bail!("no entry of the ledger is `{entry}`"),
+                several => bail!("`{entry}` names {} entries; give a number: {several:?}", several.len()),
+            };
+            let proof = log.prove(index)?;
+            to_file_or_stdout(output.as_deref(), |out| out.write_all(proof.to_string().as_bytes()))
+        }
+    }
+}
+
+fn open(given: Option<PathBuf>) -> Result<Log> {
+    let path = environment::ledger_path(given)?;
+    Log::open_read_only(&path).with_context(|| format!("cannot open the ledger `{}`", path.display()))
+}
+
+fn read_key(path: &Path) -> Result<VerifierKey> {
+    let text = String::from_utf8_lossy(&read_limited(path, MAX_KEY)?).into_owned();
+    text.trim().parse().with_context(|| format!("`{}` has no public key", path.display()))
+}
+
+fn verify_log(directory: &Path, key: Option<&Path>) -> Result<()> {
+    let key = key.map(read_key).transpose()?;
+    let report = hullmark_ledger::verify_log(directory, key.as_ref())
+        .with_context(|| format!("the ledger `{}` is not whole", directory.display()))?;
+    to_stdout(|out| {
+        writeln!(out, "ledger `{}` is whole", directory.display())?;
+        writeln!(out, "  origin   {}", report.origin)?;
+        writeln!(out, "  entries  {}", report.size)?;
+        writeln!(out, "  root     {}", report.root)?;
+        writeln!(out, "  key      {}", report.key)
+    })
+}
+
+/// Verifies a proof, and prints the entry that it proves.
+pub fn verify_proof(_context: &Context<'_>, arguments: &Verify) -> Result<()> {
+    let key = read_key(&arguments.key)?;
+    let proof = read_limited(&arguments.proof, MAX_PROOF as u64)?;
+    let entry = arguments.entry.as_deref().map(|path| read_limited(path, MAX_ENTRY as u64)).transpose()?;
+    let proved = hullmark_ledger::verify_proof(&proof, entry.as_deref(), &key)
+        .with_context(|| format!("`{}` does not prove its entry", arguments.proof.display()))?;
+    to_stdout(|out| {
+        writeln!(out, "proved: entry {} of {} in the log `{}`", proved.index, proved.size, proved.origin)?;
+        out.write_all(&proved.entry)?;
+        out.write_all(b"\n")
+    })
+}
+
+/// The entries that `wanted` names: by number, or by a digest that is the entry's own or stands in it.
+fn find(log: &Log, wanted: &str) -> Result<Vec<u64>> {
+    if let Ok(index) = wanted.parse::<u64>() {
+        if index >= log.size() {
+            bail!("the ledger has {} entries, counted from 0; there is no entry {index}", log.size());
+        }
+        return Ok(vec![index]);
+    }
+    let digest: Digest = wanted.parse().context("expected the number of an entry, or a digest")?;
+    Ok(log.find(&digest)?)
+}
+
+fn show(log: &Log, wanted: &str) -> Result<()> {
+    let found = find(log, wanted)?;
+    if found.is_empty() {
+        bail!("no entry of the ledger is about `{wanted}`");
+    }
+    let mut entries = Vec::new();
+    for index in found {
+        entries.push(log.entry(index)?);
+    }
+    to_stdout(|out| {
+        for entry in &entries {
+            match serde_json::from_slice::<serde_json::Value>(entry) {
+                Ok(value) => serde_json::to_writer_pretty(&mut *out, &value)?,
+                Err(_) => out.write_all(entry)?,
+            }
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    })
+}
+
+fn list(log: &Log) -> Result<()> {
+    let mut failure = None;
+    to_stdout(|out| {
+        for index in 0..log.size() {
+            let entry = match log.entry(index) {
+                Ok(entry) => entry,
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            };
+            match serde_json::from_slice::<VerdictRecord>(&entry) {
+                Ok(record) => writeln!(
+                    out,
+                    "{index}\t{}\t{}\t{}\t{}",
+                    record.time,
+                    record.outcome,
+                    record.subject.digest().map_or_else(|| "-".to_owned(), ToString::to_string),
+                    record.subject.name.escape_default(),
+                )?,
+                Err(_) => writeln!(out, "{index}\t-\tnot a verdict record\t{}\t-", Digest::sha256(&entry))?,
+            }
+        }
+        Ok(())
+    })?;
+    failure.map_or(Ok(()), |error| Err(error.into()))
+}
