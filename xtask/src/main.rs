@@ -1,3 +1,81 @@
-//! Developer tasks.
+//! Developer tasks: `cargo xtask test`, `tidy` and `demo`.
+//!
+//! Each task is one module with a `run` function that says how it ended: [`Ending`]. A task that could not do its
+//! work at all returns an error, which is exit code 2, so that "failed" and "could not tell" are never mixed.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "tasks talk to the developer who typed them")]
 
-fn main() {}
+mod demo;
+mod layers;
+mod process;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+const HELP: &str = "\
+Developer tasks
+
+Usage: cargo xtask <TASK> [OPTIONS]
+
+Tasks:
+  test   Run every check: format, clippy, tests, tidy, dependencies
+  tidy   Check what the compiler does not: crate layers, module docs, links, manifests
+  demo   Take a real image apart, fail it, update it, and prove the verdicts
+           --dir DIRECTORY  where to work [default: target/demo]
+           --only-image     assemble the two images and stop
+           --full-feeds     take every advisory feed that answers (slower)
+  help   Print this
+
+Exit codes: 0 all is well, 1 something failed, 2 the task could not do its work
+";
+
+/// How a task ended, when it could do its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// All is well.
+    Passed,
+    /// Something that was checked does not hold; it was printed.
+    Failed,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["test"] => test::run(),
+        ["tidy"] => tidy::run(),
+        ["demo", options @ ..] => match demo::Options::parse(options) {
+            Ok(options) => demo::run(&options),
+            Err(message) => return refuse(&message),
+        },
+        ["help" | "--help" | "-h"] | [_, "--help" | "-h"] => return help(),
+        [] => return refuse("which task?"),
+        ["test" | "tidy", option, ..] => return refuse(&format!("unexpected argument `{option}`")),
+        [task, ..] => return refuse(&format!("no task `{task}`")),
+    };
+    conclude(outcome)
+}
+
+fn conclude(outcome: Result<Ending>) -> ExitCode {
+    match outcome {
+        Ok(Ending::Passed) => ExitCode::SUCCESS,
+        Ok(Ending::Failed) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn help() -> ExitCode {
+    print!("{HELP}");
+    ExitCode::SUCCESS
+}
+
+fn refuse(message: &str) -> ExitCode {
+    eprint!("error: {message}\n\n{HELP}");
+    ExitCode::from(2)
+}

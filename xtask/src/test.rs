@@ -1,0 +1,9 @@
+//! `cargo xtask test`.
+
+use anyhow::Result;
+
+use crate::Ending;
+
+pub(crate) fn run() -> Result<Ending> {
+    Ok(Ending::Passed)
+}
