@@ -38,6 +38,55 @@ impl Culprit {
     }
 }
 
+/// An entry and the hash recorded for it that disagree.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "entry {index} does not match its hash: {}; bundle `{}` at byte {offset}, hash in `{}` at byte {hash_offset}: \
+     recorded {recorded}, computed {computed}",
+    culprit.explain(), bundle.display(), tile.display()
+)]
+pub struct EntryMismatch {
+    /// The entry.
+    pub index: u64,
+    /// The bundle that holds it.
+    pub bundle: PathBuf,
+    /// Where in the bundle its length prefix begins.
+    pub offset: u64,
+    /// The tile that holds its hash.
+    pub tile: PathBuf,
+    /// Where in the tile the hash begins.
+    pub hash_offset: u64,
+    /// The hash in the tile.
+    pub recorded: NodeHash,
+    /// The hash of the entry.
+    pub computed: NodeHash,
+    /// Which of both was changed.
+    pub culprit: Culprit,
+}
+
+/// A hash of an inner node that differs from what the entries under it give.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "entries {first} to {last} do not match hash {element} of `{}` (byte {offset}): recorded {recorded}, computed \
+     {computed}", path.display()
+)]
+pub struct NodeMismatch {
+    /// First entry under the node.
+    pub first: u64,
+    /// Last entry under the node.
+    pub last: u64,
+    /// The tile.
+    pub path: PathBuf,
+    /// Which hash of the tile.
+    pub element: usize,
+    /// Where in the tile.
+    pub offset: u64,
+    /// The hash in the tile.
+    pub recorded: NodeHash,
+    /// The hash the entries give.
+    pub computed: NodeHash,
+}
+
 /// Why the ledger could not be opened, read, written or verified.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -72,6 +121,15 @@ pub enum LedgerError {
          hint: restore the key, or start a new ledger in another directory", path.display()
     )]
     KeyMissing {
+        /// Where the key should be.
+        path: PathBuf,
+    },
+    /// There is no public key to verify by.
+    #[error(
+        "the public key `{}` is absent\nhint: give the key that the ledger was signed by, or restore the file",
+        path.display()
+    )]
+    PublicKeyMissing {
         /// Where the key should be.
         path: PathBuf,
     },
@@ -173,29 +231,8 @@ pub enum LedgerError {
         root: NodeHash,
     },
     /// An entry and its hash disagree.
-    #[error(
-        "entry {index} does not match its hash: {}; bundle `{}` at byte {offset}, hash in `{}` at byte {hash_offset}: \
-         recorded {recorded}, computed {computed}",
-        culprit.explain(), bundle.display(), tile.display()
-    )]
-    EntryMismatch {
-        /// The entry.
-        index: u64,
-        /// The bundle that holds it.
-        bundle: PathBuf,
-        /// Where in the bundle its length prefix begins.
-        offset: u64,
-        /// The tile that holds its hash.
-        tile: PathBuf,
-        /// Where in the tile the hash begins.
-        hash_offset: u64,
-        /// The hash in the tile.
-        recorded: NodeHash,
-        /// The hash of the entry.
-        computed: NodeHash,
-        /// Which of both was changed.
-        culprit: Culprit,
-    },
+    #[error(transparent)]
+    EntryMismatch(Box<EntryMismatch>),
     /// An entry bundle is not a sequence of length-prefixed entries.
     #[error("entry {index} cannot be read: `{}` at byte {offset}: {reason}", path.display())]
     BundleMalformed {
@@ -209,26 +246,8 @@ pub enum LedgerError {
         reason: &'static str,
     },
     /// A hash of an inner node differs from what the entries give.
-    #[error(
-        "entries {first} to {last} do not match hash {element} of `{}` (byte {offset}): recorded {recorded}, computed \
-         {computed}", path.display()
-    )]
-    NodeMismatch {
-        /// First entry under the node.
-        first: u64,
-        /// Last entry under the node.
-        last: u64,
-        /// The tile.
-        path: PathBuf,
-        /// Which hash of the tile.
-        element: usize,
-        /// Where in the tile.
-        offset: u64,
-        /// The hash in the tile.
-        recorded: NodeHash,
-        /// The hash the entries give.
-        computed: NodeHash,
-    },
+    #[error(transparent)]
+    NodeMismatch(Box<NodeMismatch>),
     /// A tile does not have the length it must have.
     #[error("from entry {first} on: the tile `{}` has {found} bytes, expected {expected}", path.display())]
     TileLength {
@@ -311,18 +330,21 @@ impl LedgerError {
     #[must_use]
     pub fn entries(&self) -> Option<(u64, u64)> {
         match self {
-            Self::EntryMismatch { index, .. }
-            | Self::BundleMalformed { index, .. }
+            Self::EntryMismatch(mismatch) => Some((mismatch.index, mismatch.index)),
+            Self::NodeMismatch(mismatch) => Some((mismatch.first, mismatch.last)),
+            Self::BundleMalformed { index, .. }
             | Self::OldVersionDiffers { index, .. }
             | Self::ProofFails { index, .. }
             | Self::NoSuchEntry { index, .. } => Some((*index, *index)),
             Self::TileLength { first, .. } => Some((*first, *first)),
-            Self::NodeMismatch { first, last, .. } | Self::Missing { first, last, .. } => {
-                Some((*first, *last))
-            }
+            Self::Missing { first, last, .. } => Some((*first, *last)),
             Self::RootMismatch { size, .. } => size.checked_sub(1).map(|last| (0, last)),
             _ => None,
         }
+    }
+
+    pub(crate) fn entry_mismatch(mismatch: EntryMismatch) -> Self {
+        Self::EntryMismatch(Box::new(mismatch))
     }
 
     /// Wraps an input or output error with what was tried where.

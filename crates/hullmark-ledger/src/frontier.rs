@@ -42,6 +42,15 @@ impl Frontier {
         self.levels.get(usize::from(level)).map_or(&[], Vec::as_slice)
     }
 
+    /// The same tree with other leaves in the lowest tile.
+    pub(crate) fn with_lowest_level(mut self, leaves: &[NodeHash]) -> Self {
+        match self.levels.first_mut() {
+            Some(lowest) => *lowest = leaves.to_vec(),
+            None => self.levels.push(leaves.to_vec()),
+        }
+        self
+    }
+
     /// Adds a leaf and says which hashes that put where: the leaf, and one more for each tile it filled.
     pub(crate) fn push(&mut self, leaf: NodeHash) -> Vec<Placed> {
         let mut placed = Vec::with_capacity(1);

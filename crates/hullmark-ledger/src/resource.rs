@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::checkpoint::parse_decimal;
 use crate::frontier::TILE_WIDTH;
 
 /// Tile levels that a tree of fewer than 2^63 entries can have.
@@ -135,12 +136,7 @@ pub(crate) fn entries_under(level: u8, position: u64) -> (u64, u64) {
 
 /// A decimal number without leading zeroes and not above `max`.
 fn canonical_number(text: &str, max: u64) -> Option<u64> {
-    let canonical = text == "0"
-        || (!text.is_empty() && !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit()));
-    if !canonical {
-        return None;
-    }
-    text.parse().ok().filter(|number| *number <= max)
+    parse_decimal(text).filter(|number| *number <= max)
 }
 
 #[cfg(test)]
