@@ -1,0 +1,91 @@
+//! The programs that tests compare Hullmark with: installed where that is possible, named where it is not.
+
+use std::process::Command;
+
+use super::{Outcome, run_command};
+use crate::process;
+
+/// A program that a test needs, how to see that it is there, and the Debian packages that bring it.
+struct Tool {
+    name: &'static str,
+    probe: &'static [&'static str],
+    packages: &'static [&'static str],
+}
+
+/// Every program that tests call.
+const TOOLS: &[Tool] = &[
+    Tool { name: "git", probe: &["git", "--version"], packages: &["git"] },
+    Tool { name: "Python 3", probe: &["python3", "--version"], packages: &["python3"] },
+    Tool {
+        name: "Python's venv",
+        probe: &["python3", "-c", "import venv, ensurepip"],
+        packages: &["python3-venv", "python3-pip"],
+    },
+    Tool { name: "Node.js", probe: &["node", "--version"], packages: &["nodejs"] },
+    Tool { name: "npm", probe: &["npm", "--version"], packages: &["npm"] },
+    Tool { name: "dpkg", probe: &["dpkg", "--version"], packages: &["dpkg"] },
+];
+
+/// Install what is missing if this is root on a machine with apt; otherwise say what to type.
+pub(super) fn ensure() -> Outcome {
+    let absent = missing();
+    if absent.is_empty() {
+        println!("all at hand: {}", TOOLS.iter().map(|tool| tool.name).collect::<Vec<&str>>().join(", "));
+        return Outcome::Passed;
+    }
+    let packages: Vec<&str> = absent.iter().flat_map(|tool| tool.packages).copied().collect();
+    let has_apt = process::find("apt-get").is_some();
+    if has_apt && is_root() {
+        install(&packages);
+    }
+    let absent = missing();
+    if absent.is_empty() {
+        return Outcome::Passed;
+    }
+    let names = absent.iter().map(|tool| tool.name).collect::<Vec<&str>>().join(", ");
+    let advice = if has_apt {
+        format!("type `apt-get install {}` as root", packages.join(" "))
+    } else {
+        "install them with this system's package manager".to_owned()
+    };
+    Outcome::missing(format!("not at hand, so tests that compare with them are skipped: {names}; {advice}"))
+}
+
+fn missing() -> Vec<&'static Tool> {
+    TOOLS.iter().filter(|tool| !process::succeeds(tool.probe[0], &tool.probe[1..])).collect()
+}
+
+fn is_root() -> bool {
+    process::capture(Command::new("id").arg("-u")).is_ok_and(|output| output.trim_ascii() == b"0")
+}
+
+/// What apt cannot do shows when the tools are looked for again.
+fn install(packages: &[&str]) {
+    let apt = || {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    };
+    let steps = [
+        run_command(apt().args(["update", "--quiet"])),
+        run_command(apt().args(["install", "--quiet", "--yes", "--no-install-recommends"]).args(packages)),
+    ];
+    for step in steps {
+        if let Outcome::Failed(reason) = step {
+            println!("{reason}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tool_can_be_looked_for_and_installed() {
+        for tool in TOOLS {
+            assert!(!tool.probe.is_empty(), "{}", tool.name);
+            assert!(!tool.packages.is_empty(), "{}", tool.name);
+        }
+    }
+}
