@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hullmark_ledger::{Ledger, MAX_ENTRY};
+use hullmark_ledger::{Ledger, LedgerError, MAX_ENTRY_SIZE};
 use hullmark_report::{LedgerReceipt, ScanReport, Tool};
 use hullmark_types::{
     Digest, ExceptionUse, FeedStatus, InputDigests, Outcome, Reason, Severity, Stage, Subject, canonical_json, digest_of,
@@ -91,7 +91,7 @@ pub struct VerdictRecord {
     pub asker: Asker,
     /// The time for which the verdict was made.
     pub time: Timestamp,
-    /// Number of the previous entry about the same subject name.
+    /// Number of the previous entry about the same subject name, among the last 1,024 entries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<u64>,
     /// What was not as it should be when the verdict was made.
@@ -157,20 +157,46 @@ pub fn record(report: &ScanReport, recorder: &mut Recorder<'_>) -> Result<Ledger
         binary: recorder.binary.clone(),
         asker: recorder.asker.clone(),
         time: verdict.evaluated_at,
-        previous: recorder.ledger.latest(&subject.name)?,
+        previous: previous(recorder.ledger, &subject.name)?,
         degraded: Vec::new(),
     };
     let bytes = fit(&mut record)?;
     let entry_digest = Digest::sha256(&bytes);
-    let receipt = recorder.ledger.append_about(&subject.name, bytes)?;
-    Ok(LedgerReceipt { origin: recorder.ledger.origin().to_owned(), index: receipt.index, entry_digest })
+    let receipts = recorder.ledger.append(&[bytes])?;
+    // One receipt for each entry that was appended; the log is never empty now.
+    let index = receipts.first().map_or(recorder.ledger.size().saturating_sub(1), |receipt| receipt.index);
+    Ok(LedgerReceipt { origin: recorder.ledger.origin().to_owned(), index, entry_digest })
+}
+
+/// How many of the newest entries are searched for the previous verdict of a subject.
+const PREVIOUS_WINDOW: u64 = 1024;
+
+/// The newest of the last [`PREVIOUS_WINDOW`] entries that is a verdict about a subject of this name.
+fn previous(ledger: &mut Ledger, name: &str) -> Result<Option<u64>, LedgerError> {
+    #[derive(Deserialize)]
+    struct Head {
+        subject: Name,
+    }
+    #[derive(Deserialize)]
+    struct Name {
+        name: String,
+    }
+    ledger.refresh()?;
+    let mut found = None;
+    for item in ledger.entries_from(ledger.size().saturating_sub(PREVIOUS_WINDOW))? {
+        let (index, entry) = item?;
+        if serde_json::from_slice::<Head>(&entry).is_ok_and(|head| head.subject.name == name) {
+            found = Some(index);
+        }
+    }
+    Ok(found)
 }
 
 /// Drops the mildest reasons until the record fits into an entry, and counts them.
 fn fit(record: &mut VerdictRecord) -> Result<Vec<u8>, EngineError> {
     loop {
         let bytes = canonical_json(record)?;
-        if bytes.len() <= MAX_ENTRY {
+        if bytes.len() <= MAX_ENTRY_SIZE {
             return Ok(bytes);
         }
         // Halving keeps this at a handful of rounds however long the lists are.

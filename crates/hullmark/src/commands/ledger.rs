@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use hullmark_engine::VerdictRecord;
-use hullmark_ledger::{Ledger as Log, MAX_ENTRY, MAX_PROOF, VerifierKey};
+use hullmark_ledger::{Ledger as Log, MAX_ENTRY_SIZE, VerifierKey, parse_proof};
 use hullmark_types::Digest;
 
 use super::{Context, read_limited};
@@ -15,6 +15,12 @@ use crate::output::{to_file_or_stdout, to_stdout};
 /// The largest file with a public key, in bytes.
 const MAX_KEY: u64 = 4096;
 
+/// The largest proof, in bytes; the form itself allows less.
+const MAX_PROOF: u64 = 1024 * 1024;
+
+/// The file with the public key in the directory of a ledger.
+const PUBLIC_KEY_FILE: &str = "ledger.pub";
+
 /// Runs a `ledger` command.
 pub fn run(context: &Context<'_>, command: Ledger) -> Result<()> {
     match command {
@@ -22,7 +28,7 @@ pub fn run(context: &Context<'_>, command: Ledger) -> Result<()> {
             let directory = environment::ledger_path(ledger.ledger)?;
             match proof {
                 Some(proof) => {
-                    let key = key.unwrap_or_else(|| directory.join(hullmark_ledger::PUBLIC_KEY_FILE));
+                    let key = key.unwrap_or_else(|| directory.join(PUBLIC_KEY_FILE));
                     verify_proof(context, &Verify { proof, entry, key })
                 }
                 None => verify_log(&directory, key.as_deref()),
@@ -42,8 +48,10 @@ pub fn run(context: &Context<'_>, command: Ledger) -> Result<()> {
                 [] => bail!("no entry of the ledger is `{entry}`"),
                 several => bail!("`{entry}` names {} entries; give a number: {several:?}", several.len()),
             };
-            let proof = log.prove(index)?;
-            to_file_or_stdout(output.as_deref(), |out| out.write_all(proof.to_string().as_bytes()))
+            let mut proof = log.prove(index)?;
+            // The entry travels with its proof, so that one file is enough to check both.
+            proof.extra = Some(log.entry(index)?);
+            to_file_or_stdout(output.as_deref(), |out| out.write_all(proof.to_text().as_bytes()))
         }
     }
 }
@@ -55,7 +63,7 @@ fn open(given: Option<PathBuf>) -> Result<Log> {
 
 fn read_key(path: &Path) -> Result<VerifierKey> {
     let text = String::from_utf8_lossy(&read_limited(path, MAX_KEY)?).into_owned();
-    text.trim().parse().with_context(|| format!("`{}` has no public key", path.display()))
+    VerifierKey::parse(text.trim()).with_context(|| format!("`{}` holds no public key", path.display()))
 }
 
 fn verify_log(directory: &Path, key: Option<&Path>) -> Result<()> {
@@ -66,21 +74,32 @@ fn verify_log(directory: &Path, key: Option<&Path>) -> Result<()> {
         writeln!(out, "ledger `{}` is whole", directory.display())?;
         writeln!(out, "  origin   {}", report.origin)?;
         writeln!(out, "  entries  {}", report.size)?;
-        writeln!(out, "  root     {}", report.root)?;
-        writeln!(out, "  key      {}", report.key)
+        writeln!(out, "  root     {}", report.root.to_hex())?;
+        for extra in &report.extras {
+            writeln!(out, "  beside   {} ({:?})", extra.path.escape_default(), extra.reason)?;
+        }
+        match report.extras_not_listed {
+            0 => Ok(()),
+            more => writeln!(out, "  beside   {more} more files"),
+        }
     })
 }
 
 /// Verifies a proof, and prints the entry that it proves.
 pub fn verify_proof(_context: &Context<'_>, arguments: &Verify) -> Result<()> {
     let key = read_key(&arguments.key)?;
-    let proof = read_limited(&arguments.proof, MAX_PROOF as u64)?;
-    let entry = arguments.entry.as_deref().map(|path| read_limited(path, MAX_ENTRY as u64)).transpose()?;
-    let proved = hullmark_ledger::verify_proof(&proof, entry.as_deref(), &key)
-        .with_context(|| format!("`{}` does not prove its entry", arguments.proof.display()))?;
+    let name = || format!("`{}`", arguments.proof.display());
+    let proof = parse_proof(&read_limited(&arguments.proof, MAX_PROOF)?)
+        .with_context(|| format!("{} is not a proof", name()))?;
+    let entry = match &arguments.entry {
+        Some(path) => read_limited(path, MAX_ENTRY_SIZE as u64)?,
+        None => proof.extra.clone().with_context(|| format!("{} carries no entry; give --entry", name()))?,
+    };
+    let proven =
+        proof.verify(&entry, &key).with_context(|| format!("{} does not prove its entry", name()))?;
     to_stdout(|out| {
-        writeln!(out, "proved: entry {} of {} in the log `{}`", proved.index, proved.size, proved.origin)?;
-        out.write_all(&proved.entry)?;
+        writeln!(out, "proved: entry {} of {} in the ledger `{}`", proven.index, proven.size, proven.origin)?;
+        out.write_all(&entry)?;
         out.write_all(b"\n")
     })
 }
