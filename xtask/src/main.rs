@@ -26,6 +26,7 @@ Tasks:
   demo   Take a real image apart, fail it, update it, and prove the verdicts
            --dir DIRECTORY  where to work [default: target/demo]
            --only-image     assemble the two images and stop
+           --binary FILE    show this hullmark instead of building one
            --full-feeds     take every advisory feed that answers (slower)
   help   Print this
 

@@ -4,17 +4,13 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::{Outcome, run_command};
-use crate::workspace::root;
+use crate::workspace::{root, target};
 
 const SCRIPT: &str = "tests/oracles/install.sh";
 
 /// Where they are installed; tests find the directory in `HULLMARK_ORACLES`.
 pub(super) fn directory() -> PathBuf {
     target().join("oracles")
-}
-
-fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |target| root().join(target))
 }
 
 /// Install them from their package registries, as the script pins them.
