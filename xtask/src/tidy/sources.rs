@@ -21,7 +21,7 @@ pub(super) fn check(workspace: &Workspace) -> Result<Vec<Problem>> {
             problems.extend(opening(name, &text));
             problems.extend(length(name, &text));
             if !name.starts_with(&format!("crates/{UNSAFE}/")) {
-                problems.extend(unsafe_code(name, &text));
+                problems.extend(unsafe_lines(name, &text));
             }
         }
         problems.extend(machine_paths(name, &text, &local));
@@ -46,7 +46,7 @@ fn length(name: &str, text: &str) -> Option<Problem> {
 }
 
 /// Lines that open an unsafe block or item, or that lift the ban on them.
-fn unsafe_code(name: &str, text: &str) -> Vec<Problem> {
+fn unsafe_lines(name: &str, text: &str) -> Vec<Problem> {
     let opens = |line: &str| {
         line.split(|character: char| !(character.is_alphanumeric() || "_{".contains(character)))
             .collect::<Vec<&str>>()
@@ -109,7 +109,7 @@ mod tests {
     fn unsafe_code_is_found_where_it_is_and_not_in_talk_of_it() {
         let check = |line: &str, expected: usize| {
             let line = line.replace('%', "unsafe");
-            assert_eq!(unsafe_code("x.rs", &line).len(), expected, "{line}");
+            assert_eq!(unsafe_lines("x.rs", &line).len(), expected, "{line}");
         };
         check("let x = % { read(p) };", 1);
         check("% fn read() {}", 1);
