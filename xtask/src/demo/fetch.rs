@@ -93,6 +93,14 @@ impl Fetcher {
     }
 }
 
+/// Whether a server answers at all, be it with a refusal.
+pub(super) fn answers(url: &str) -> bool {
+    let limits = ["--silent", "--connect-timeout", "5", "--max-time", "10", "--output"];
+    process::succeeds("curl", &[limits.as_slice(), &[NOWHERE, url]].concat())
+}
+
+const NOWHERE: &str = if cfg!(windows) { "NUL" } else { "/dev/null" };
+
 /// Refuse a file that is not what it must be.
 fn verify(url: &str, bytes: &[u8], expected: &Expected) -> Result<()> {
     if bytes.len() as u64 != expected.size {

@@ -8,12 +8,17 @@ use anyhow::{Context, Result, bail};
 
 use super::assemble::Images;
 use super::changes::{by_package, compare, read};
+use super::fetch::answers;
 use crate::Ending;
 use crate::process;
 use crate::workspace::{cargo, root, target};
 
 /// The feeds that speak for the image, and those that add to any finding.
 const FEEDS: &[&str] = &["debian-archive/bookworm-security", "kev"];
+
+/// A public registry, and an image in it that is old enough to lack updates.
+const REGISTRY: &str = "https://registry-1.docker.io/v2/";
+const PUBLIC_IMAGE: &str = "registry:docker.io/library/debian:bookworm-20240110-slim";
 
 /// Where the commands are typed and what they work on.
 #[derive(Debug)]
@@ -100,6 +105,14 @@ pub(super) fn tell(stage: &Stage<'_>, images: &Images) -> Result<Ending> {
         for line in by_package(keys) {
             println!("  {line}");
         }
+    }
+
+    chapter("Scan an old image of a public registry, where one answers");
+    if answers(REGISTRY) {
+        // What a public registry answers is not for the demo to promise: its verdict is shown, not checked.
+        stage.hullmark(&["scan", PUBLIC_IMAGE, "--db", &database, "--ledger", &ledger])?;
+    } else {
+        println!("{REGISTRY} does not answer from here: left out");
     }
 
     chapter("Prove it: the ledger is whole, and one verdict can be proved without it");
