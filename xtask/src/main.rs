@@ -7,6 +7,7 @@
 mod demo;
 mod layers;
 mod process;
+mod system;
 mod test;
 mod tidy;
 mod workspace;

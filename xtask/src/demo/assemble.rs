@@ -59,7 +59,9 @@ pub(super) fn assemble(directory: &Path) -> Result<Images> {
     let fetcher = Fetcher::new(directory.join("cache"))?;
     let suite =
         |archive: &str, suite: &str| Suite::fetch(&fetcher, &format!("{mirror}/{archive}"), suite, directory);
-    let base = suite("debian", RELEASE)?;
+    let base = suite("debian", RELEASE).with_context(|| {
+        format!("no archive of Debian at {mirror}; HULLMARK_DEMO_MIRROR can name another place")
+    })?;
     let security = suite("debian-security", &format!("{RELEASE}-security"))?;
 
     let old = unpack(&fetcher, &close(&base.index, WANTED)?)?;

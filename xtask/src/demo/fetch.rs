@@ -2,12 +2,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
-use crate::process;
+use crate::{process, system};
+
+/// What brings a program to download with.
+const PACKAGES: &[&str] = &["curl", "ca-certificates"];
+
+fn program() -> Option<&'static str> {
+    ["curl", "wget"].into_iter().find(|program| process::find(program).is_some())
+}
 
 /// What a file must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,9 +94,15 @@ impl Fetcher {
                 ])
                 .args(["--max-time", "300", "--output"])
                 .arg(to),
-            _ => command.args(["--quiet", "--tries=3", "--timeout=60", "--output-document"]).arg(to),
+            _ => command.args(["--no-verbose", "--tries=3", "--timeout=60", "--output-document"]).arg(to),
         };
-        process::capture(command.arg(url)).map(drop).with_context(|| format!("cannot fetch {url}"))
+        let output = command.arg(url).stdin(Stdio::null()).output();
+        let output = output.with_context(|| format!("cannot start {}", self.program))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("cannot fetch {url}: {}", said.lines().last().unwrap_or(self.program));
+        }
+        Ok(())
     }
 }
 

@@ -1,9 +1,7 @@
 //! The programs that tests compare Hullmark with: installed where that is possible, named where it is not.
 
-use std::process::Command;
-
-use super::{Outcome, run_command};
-use crate::process;
+use super::Outcome;
+use crate::{process, system};
 
 /// A program that a test needs, how to see that it is there, and the Debian packages that bring it.
 struct Tool {
@@ -34,47 +32,18 @@ pub(super) fn ensure() -> Outcome {
         return Outcome::Passed;
     }
     let packages: Vec<&str> = absent.iter().flat_map(|tool| tool.packages).copied().collect();
-    let has_apt = process::find("apt-get").is_some();
-    if has_apt && is_root() {
-        install(&packages);
-    }
+    system::install(&packages);
     let absent = missing();
     if absent.is_empty() {
         return Outcome::Passed;
     }
     let names = absent.iter().map(|tool| tool.name).collect::<Vec<&str>>().join(", ");
-    let advice = if has_apt {
-        format!("type `apt-get install {}` as root", packages.join(" "))
-    } else {
-        "install them with this system's package manager".to_owned()
-    };
+    let advice = system::advice(&packages);
     Outcome::missing(format!("not at hand, so tests that compare with them are skipped: {names}; {advice}"))
 }
 
 fn missing() -> Vec<&'static Tool> {
     TOOLS.iter().filter(|tool| !process::succeeds(tool.probe[0], &tool.probe[1..])).collect()
-}
-
-fn is_root() -> bool {
-    process::capture(Command::new("id").arg("-u")).is_ok_and(|output| output.trim_ascii() == b"0")
-}
-
-/// What apt cannot do shows when the tools are looked for again.
-fn install(packages: &[&str]) {
-    let apt = || {
-        let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive");
-        command
-    };
-    let steps = [
-        run_command(apt().args(["update", "--quiet"])),
-        run_command(apt().args(["install", "--quiet", "--yes", "--no-install-recommends"]).args(packages)),
-    ];
-    for step in steps {
-        if let Outcome::Failed(reason) = step {
-            println!("{reason}");
-        }
-    }
 }
 
 #[cfg(test)]
