@@ -40,9 +40,11 @@ impl Fetcher {
     pub(super) fn new(cache: PathBuf) -> Result<Fetcher> {
         fs::create_dir_all(&cache)
             .with_context(|| format!("cannot make the directory {}", cache.display()))?;
-        let Some(program) = ["curl", "wget"].into_iter().find(|program| process::find(program).is_some())
-        else {
-            bail!("neither `curl` nor `wget` is on PATH; type `apt-get install curl` as root");
+        if program().is_none() {
+            system::install(PACKAGES);
+        }
+        let Some(program) = program() else {
+            bail!("neither `curl` nor `wget` is on PATH; {}", system::advice(PACKAGES));
         };
         Ok(Fetcher { cache, program })
     }
