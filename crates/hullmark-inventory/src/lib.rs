@@ -1,1 +1,31 @@
-//! Find the software in an image: the Extractor trait, the walk, the merge, one directory per extractor.
+//! Find the software in an image: from layers to an [`Inventory`](hullmark_types::Inventory).
+//!
+//! An [`Extractor`] selects files and parses them into an [`Extraction`]. A [`LayerCollector`] offers it the files of
+//! one layer; the [`LayerInventory`] that results depends on that layer alone. [`merge()`] puts the layers on top of each
+//! other, so that what a layer hides is gone, and names for each package the layer that brought it. [`build`] does all
+//! of it for an image.
+//!
+//! What cannot be read is a diagnostic in the inventory, with its path; there is never a silent absence.
+
+mod distribution;
+mod extraction;
+mod extractor;
+pub mod extractors;
+mod layer;
+mod merge;
+mod ownership;
+mod purl;
+mod root;
+mod text;
+mod third_party;
+mod unsupported;
+mod visitor;
+
+pub use extraction::{
+    DistributionClue, Extraction, FoundPackage, MAX_DIAGNOSTICS, MAX_OWNED_BYTES, MAX_PACKAGES, OwnedFiles,
+};
+pub use extractor::{DEFAULT_MAX_FILE_SIZE, Extractor, FileFacts, HEAD_LENGTH, OpenFile};
+pub use extractors::{extractor_set_version, reference_table};
+pub use layer::{LayerCollector, LayerInventory};
+pub use merge::merge;
+pub use visitor::InventoryVisitor;

@@ -1,0 +1,143 @@
+//! What an extractor found in one file.
+
+use hullmark_types::{Diagnostic, Distribution, PackageKind, SourcePackage};
+use serde::{Deserialize, Serialize};
+
+/// The most packages taken from one file.
+pub const MAX_PACKAGES: usize = 100_000;
+/// The most bytes of owned paths taken from one file that writes them short.
+pub const MAX_OWNED_BYTES: usize = 64 * 1024 * 1024;
+/// The most diagnostics taken from one file.
+pub const MAX_DIAGNOSTICS: usize = 50;
+
+/// A package as its own files describe it, before it is placed in an image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FoundPackage {
+    /// Which package manager or toolchain.
+    pub kind: PackageKind,
+    /// Name, as written.
+    pub name: String,
+    /// Version, whole; empty when the file does not say it.
+    pub version: String,
+    /// The source package; operating system packages without one are their own source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourcePackage>,
+    /// Processor architecture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
+    /// Declared licences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub licenses: Vec<String>,
+    /// Maintainer or vendor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+}
+
+impl FoundPackage {
+    /// A package of which nothing but name and version is known.
+    pub fn new(kind: PackageKind, name: impl Into<String>, version: impl Into<String>) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+            version: version.into(),
+            source: None,
+            architecture: None,
+            licenses: Vec::new(),
+            vendor: None,
+        }
+    }
+}
+
+/// The files that an operating system package installed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnedFiles {
+    /// Name of the package.
+    pub package: String,
+    /// Its architecture, where the list says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
+    /// Paths from the root, without a leading `/`.
+    pub files: Vec<String>,
+}
+
+/// What one file says of the distribution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DistributionClue {
+    /// An `os-release` file.
+    OsRelease(Distribution),
+    /// `/etc/alpine-release`: the version.
+    AlpineRelease(String),
+    /// `/etc/apk/repositories`: the release that the repositories belong to (`v3.18` or `edge`).
+    AlpineRepositories(String),
+    /// `/etc/debian_version`: the point release, or the codename of a release to come.
+    DebianVersion(String),
+}
+
+/// Everything found in one file. The methods that add to it hold the limits; a limit that was hit is a diagnostic.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extraction {
+    /// Packages, in the order of the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<FoundPackage>,
+    /// Files of operating system packages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owned: Vec<OwnedFiles>,
+    /// What the file says of the distribution.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<DistributionClue>,
+    /// What could not be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Extraction {
+    /// Whether nothing was found, not even a diagnostic.
+    pub fn is_empty(&self) -> bool {
+        self.packages.is_empty()
+            && self.owned.is_empty()
+            && self.distribution.is_none()
+            && self.diagnostics.is_empty()
+    }
+
+    /// Adds a package.
+    pub fn add_package(&mut self, path: &str, package: FoundPackage) {
+        match self.packages.len().cmp(&MAX_PACKAGES) {
+            std::cmp::Ordering::Less => self.packages.push(package),
+            _ => self.report_once(Diagnostic::gap(
+                "limit-packages",
+                path,
+                format!("more than {MAX_PACKAGES} packages in one file; the rest was not taken"),
+            )),
+        }
+    }
+
+    /// Reports a gap.
+    pub fn gap(&mut self, code: &str, path: &str, message: impl Into<String>) {
+        self.report(Diagnostic::gap(code, path, message));
+    }
+
+    /// Reports a note.
+    pub fn note(&mut self, code: &str, path: &str, message: impl Into<String>) {
+        self.report(Diagnostic::note(code, path, message));
+    }
+
+    fn report(&mut self, diagnostic: Diagnostic) {
+        match self.diagnostics.len() {
+            length if length < MAX_DIAGNOSTICS => self.diagnostics.push(diagnostic),
+            MAX_DIAGNOSTICS => self.diagnostics.push(Diagnostic::gap(
+                "limit-diagnostics",
+                diagnostic.path,
+                format!("more than {MAX_DIAGNOSTICS} problems in one file; the rest is not listed"),
+            )),
+            _ => {}
+        }
+    }
+
+    /// A limit speaks once, and also when there is no room for other diagnostics.
+    pub(crate) fn report_once(&mut self, diagnostic: Diagnostic) {
+        if !self.diagnostics.contains(&diagnostic) {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The interface of an extractor: it selects and parses; the core walks, opens, limits and closes.
+
+use crate::Extraction;
+
+/// The largest file that an extractor is given unless it says otherwise, in bytes.
+pub const DEFAULT_MAX_FILE_SIZE: u64 = 64 * 1024 * 1024;
+
+/// How many bytes of a file [`Extractor::accepts`] sees at most.
+pub const HEAD_LENGTH: usize = 64;
+
+/// What is known of a file before it is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileFacts<'a> {
+    /// Path from the root of the image, normalised, without a leading `/`.
+    pub path: &'a str,
+    /// Size in bytes; 0 for a link.
+    pub size: u64,
+    /// Permission bits; 0 for a link, so that only an extractor that selects by path wants it.
+    pub mode: u32,
+}
+
+impl<'a> FileFacts<'a> {
+    /// The last part of the path.
+    pub fn file_name(&self) -> &'a str {
+        self.path.rsplit_once('/').map_or(self.path, |(_, name)| name)
+    }
+
+    /// The path of the directory that holds the file; empty for the root.
+    pub fn directory(&self) -> &'a str {
+        self.path.rsplit_once('/').map_or("", |(directory, _)| directory)
+    }
+
+    /// Whether anyone may execute it.
+    pub fn is_executable(&self) -> bool {
+        self.mode & 0o111 != 0
+    }
+}
+
+/// A file that an extractor wanted, read whole.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenFile<'a> {
+    /// Path from the root of the image, normalised, without a leading `/`.
+    pub path: &'a str,
+    /// The content, at most [`Extractor::max_file_size`] bytes.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> OpenFile<'a> {
+    /// The last part of the path.
+    pub fn file_name(&self) -> &'a str {
+        self.path.rsplit_once('/').map_or(self.path, |(_, name)| name)
+    }
+
+    /// The path of the directory that holds the file; empty for the root.
+    pub fn directory(&self) -> &'a str {
+        self.path.rsplit_once('/').map_or("", |(directory, _)| directory)
+    }
+}
+
+/// Finds one kind of software. Stateless: the result for a file depends on its path and content alone.
+///
+/// An extractor is a directory `src/extractors/<name>/` with a `mod.rs` and `fixtures/`, and one line in
+/// [`ALL`](crate::extractors::ALL).
+pub trait Extractor: Sync {
+    /// A unique kebab-case name; packages carry it as `found_by`.
+    fn name(&self) -> &'static str;
+
+    /// One line for the reference: what it reads and what it finds.
+    fn summary(&self) -> &'static str;
+
+    /// Raised when the same file gives another result than before: caches of earlier results then expire.
+    fn version(&self) -> u32 {
+        1
+    }
+
+    /// Paths that the extractor depends on. When one of them leads through a link to a file that was not read, the
+    /// core reports a gap.
+    fn well_known_paths(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether to open the file. Asked for every file of an image, so it should be cheap.
+    fn wants(&self, file: &FileFacts<'_>) -> bool {
+        self.well_known_paths().contains(&file.path)
+    }
+
+    /// Whether to read on after the first [`HEAD_LENGTH`] bytes (fewer when the file is shorter).
+    fn accepts(&self, head: &[u8]) -> bool {
+        let _ = head;
+        true
+    }
+
+    /// The largest file it is given. A larger one is reported as a gap `limit-file-size`.
+    fn max_file_size(&self) -> u64 {
+        DEFAULT_MAX_FILE_SIZE
+    }
+
+    /// Reads the file. Never panics, whatever the bytes; what cannot be read becomes a diagnostic, and the rest goes
+    /// on.
+    fn extract(&self, file: &OpenFile<'_>) -> Extraction;
+}

@@ -1,0 +1,85 @@
+//! From the text of the build information to packages.
+
+use hullmark_types::PackageKind;
+
+use super::blob::BuildInformation;
+use super::version::standard_library_version;
+use crate::text::excerpt;
+use crate::{Extraction, FoundPackage, OpenFile};
+
+/// What Go writes where a module has no version: the main module of a build from a working tree.
+const DEVEL: &str = "(devel)";
+
+struct Module<'a> {
+    path: &'a str,
+    version: &'a str,
+    is_main: bool,
+}
+
+/// Takes the main module, each dependency (or what replaces it) and the standard library.
+pub(super) fn collect(file: &OpenFile<'_>, information: &BuildInformation, found: &mut Extraction) {
+    match standard_library_version(&information.go_version) {
+        Some(version) => {
+            found.add_package(file.path, FoundPackage::new(PackageKind::Golang, "stdlib", version));
+        }
+        None => {
+            found.add_package(file.path, FoundPackage::new(PackageKind::Golang, "stdlib", ""));
+            let message = format!("`{}` is no released Go version", excerpt(&information.go_version));
+            found.note("package-without-version", file.path, message);
+        }
+    }
+    if information.modules.is_empty() {
+        let message = "the program was built outside a Go module, so its dependencies are not known";
+        found.gap("malformed-build-information", file.path, message);
+    }
+    let mut last: Option<Module<'_>> = None;
+    for line in information.modules.lines() {
+        let mut fields = line.split('\t');
+        let kind = fields.next().unwrap_or("");
+        let path = fields.next().unwrap_or("");
+        let version = fields.next().unwrap_or("");
+        match kind {
+            "mod" | "dep" => {
+                add(file, last.take(), found);
+                last = Some(Module { path, version, is_main: kind == "mod" });
+            }
+            "=>" => match &mut last {
+                // A replacement from a directory is code of unknown origin under the name of the original.
+                Some(replaced) if is_directory(path) => replaced.version = "",
+                Some(replaced) => {
+                    replaced.path = path;
+                    replaced.version = version;
+                }
+                None => {
+                    let message = format!("`{}` replaces no module", excerpt(path));
+                    found.gap("malformed-build-information", file.path, message);
+                }
+            },
+            _ => {}
+        }
+    }
+    add(file, last, found);
+}
+
+fn add(file: &OpenFile<'_>, module: Option<Module<'_>>, found: &mut Extraction) {
+    let Some(module) = module else { return };
+    if module.path.is_empty() {
+        return found.gap("malformed-build-information", file.path, "a module has no path");
+    }
+    let version = if module.version == DEVEL { "" } else { module.version };
+    if version.is_empty() {
+        let what = if module.is_main { "main module" } else { "module" };
+        let message =
+            format!("the {what} `{}` was built from a directory and has no version", excerpt(module.path));
+        found.note("package-without-version", file.path, message);
+    }
+    found.add_package(file.path, FoundPackage::new(PackageKind::Golang, module.path, version));
+}
+
+/// Module paths never begin like this (<https://go.dev/ref/mod#go-mod-file-replace>).
+fn is_directory(path: &str) -> bool {
+    path.starts_with("./")
+        || path.starts_with("../")
+        || path.starts_with('/')
+        || path.get(1..3) == Some(":\\")
+}

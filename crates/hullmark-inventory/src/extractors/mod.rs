@@ -1,0 +1,38 @@
+//! The list of extractors.
+
+use hullmark_types::Digest;
+
+use crate::Extractor;
+
+pub mod apk;
+pub mod dpkg;
+pub mod go_binary;
+pub mod npm;
+pub mod os_release;
+pub mod python;
+
+/// Every extractor, by name.
+pub static ALL: &[&dyn Extractor] =
+    &[&apk::Apk, &dpkg::Dpkg, &go_binary::GoBinary, &npm::Npm, &os_release::OsRelease, &python::Python];
+
+/// Identity of the set of extractors: the digest of all names and versions. A result that was kept from an earlier run
+/// is good only for the same set.
+pub fn extractor_set_version() -> Digest {
+    let lines: String =
+        ALL.iter().map(|extractor| format!("{} {}\n", extractor.name(), extractor.version())).collect();
+    Digest::sha256(lines.as_bytes())
+}
+
+/// The reference of all extractors as a Markdown table.
+pub fn reference_table() -> String {
+    let mut table = String::from("| Extractor | What it reads and finds | Largest file |\n|---|---|---|\n");
+    for extractor in ALL {
+        table.push_str(&format!(
+            "| `{}` | {} | {} MiB |\n",
+            extractor.name(),
+            extractor.summary(),
+            extractor.max_file_size() / (1024 * 1024)
+        ));
+    }
+    table
+}

@@ -1,0 +1,218 @@
+//! What one layer holds, read in one pass. It depends on the bytes of that layer alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
+
+use hullmark_image::{Entry, EntryKind, LayerVisitor};
+use hullmark_types::Diagnostic;
+use serde::{Deserialize, Serialize};
+
+use crate::extractor::HEAD_LENGTH;
+use crate::extractors::ALL;
+use crate::{Extraction, Extractor, FileFacts, OpenFile};
+
+/// A buffer larger than this is given back after the file that needed it.
+const KEPT_BUFFER: usize = 16 * 1024 * 1024;
+
+/// What one layer brings, hides and removes. Serialisable, so that it can be kept by the digest of the layer and
+/// [`extractor_set_version`](crate::extractors::extractor_set_version).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerInventory {
+    pub(crate) whiteouts: BTreeSet<String>,
+    pub(crate) opaque_directories: BTreeSet<String>,
+    pub(crate) directories: BTreeSet<String>,
+    pub(crate) nodes: BTreeMap<String, Node>,
+    pub(crate) contents: Vec<Content>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+/// Everything that is not a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Node {
+    /// A file; an index into `contents` when an extractor read it.
+    File(Option<usize>),
+    /// A symbolic link.
+    Symlink(String),
+    /// A hard link to a file that an earlier layer must hold.
+    Hardlink(String),
+    /// A device, a socket, a pipe.
+    Other,
+}
+
+/// What the extractors found in one file, by their names.
+pub(crate) type Content = BTreeMap<String, Extraction>;
+
+/// Reads one layer into a [`LayerInventory`].
+#[derive(Default)]
+pub struct LayerCollector {
+    inventory: LayerInventory,
+    buffer: Vec<u8>,
+}
+
+impl LayerCollector {
+    /// Ends the layer. `diagnostics` are those of the reader of the layer.
+    pub fn finish(mut self, diagnostics: Vec<Diagnostic>) -> LayerInventory {
+        // The position of the layer in an image is no property of the layer.
+        let placeless = diagnostics.into_iter().map(|diagnostic| Diagnostic { layer: None, ..diagnostic });
+        self.inventory.diagnostics.extend(placeless);
+        self.inventory
+    }
+
+    fn file(&mut self, entry: &Entry, content: &mut dyn Read) -> io::Result<Node> {
+        let facts = FileFacts { path: &entry.path, size: entry.size, mode: entry.mode };
+        let mut wanting: Vec<_> = ALL.iter().copied().filter(|extractor| extractor.wants(&facts)).collect();
+        if wanting.is_empty() {
+            return Ok(Node::File(None));
+        }
+        self.buffer.clear();
+        read_up_to(content, HEAD_LENGTH as u64, &mut self.buffer)?;
+        let mut results = Content::new();
+        wanting.retain(|extractor| {
+            let accepted = extractor.accepts(&self.buffer);
+            if !accepted && wants_link(*extractor, &entry.path) {
+                results.insert(extractor.name().to_owned(), Extraction::default());
+            }
+            accepted
+        });
+        let limits = wanting.iter().map(|extractor| extractor.max_file_size());
+        // A file that is too large for all is not read at all.
+        let limit = limits.filter(|limit| entry.size <= *limit).max().unwrap_or(0);
+        // One byte more than allowed shows a file that is larger than its header says.
+        let rest = limit.saturating_add(1).saturating_sub(self.buffer.len() as u64);
+        read_up_to(content, rest, &mut self.buffer)?;
+        for extractor in wanting {
+            let extraction = extract(extractor, entry, &self.buffer);
+            if !extraction.is_empty() || wants_link(extractor, &entry.path) {
+                results.insert(extractor.name().to_owned(), extraction);
+            }
+        }
+        if self.buffer.capacity() > KEPT_BUFFER {
+            self.buffer = Vec::new();
+        }
+        Ok(self.file_node(results))
+    }
+
+    fn file_node(&mut self, results: Content) -> Node {
+        if results.is_empty() {
+            return Node::File(None);
+        }
+        self.inventory.contents.push(results);
+        Node::File(Some(self.inventory.contents.len() - 1))
+    }
+
+    /// A hard link is a second name of what its target is at this point of the layer.
+    fn hard_link(&mut self, path: &str, target: &str) -> Node {
+        let content = match self.inventory.nodes.get(target) {
+            None => return Node::Hardlink(target.to_owned()),
+            Some(Node::File(content)) => *content,
+            Some(other) => return other.clone(),
+        };
+        let known = content.and_then(|index| self.inventory.contents.get(index)).cloned().unwrap_or_default();
+        match unread_by(path, &known) {
+            unread if unread.is_empty() => Node::File(content),
+            unread => {
+                let mut results = known;
+                for name in unread {
+                    results.insert(name.to_owned(), unread_hard_link(path, target));
+                }
+                self.file_node(results)
+            }
+        }
+    }
+
+    fn insert(&mut self, path: &str, node: Node) {
+        // Of several entries of one name the last counts, and what is no directory has no children.
+        self.inventory.directories.remove(path);
+        remove_children(&mut self.inventory.nodes, path);
+        let below: Vec<_> = children(&self.inventory.directories, path);
+        for directory in below {
+            self.inventory.directories.remove(&directory);
+        }
+        self.inventory.nodes.insert(path.to_owned(), node);
+    }
+}
+
+impl LayerVisitor for LayerCollector {
+    fn entry(&mut self, entry: &Entry, content: &mut dyn Read) -> io::Result<()> {
+        let node = match &entry.kind {
+            EntryKind::Whiteout => {
+                self.inventory.whiteouts.insert(entry.path.clone());
+                return Ok(());
+            }
+            EntryKind::OpaqueDirectory => {
+                self.inventory.opaque_directories.insert(entry.path.clone());
+                return Ok(());
+            }
+            EntryKind::Directory => {
+                self.inventory.nodes.remove(&entry.path);
+                self.inventory.directories.insert(entry.path.clone());
+                return Ok(());
+            }
+            EntryKind::File => self.file(entry, content)?,
+            EntryKind::Symlink { target } => Node::Symlink(target.clone()),
+            EntryKind::Hardlink { target } => self.hard_link(&entry.path, target),
+            EntryKind::Other => Node::Other,
+        };
+        self.insert(&entry.path, node);
+        Ok(())
+    }
+}
+
+fn extract(extractor: &dyn Extractor, entry: &Entry, bytes: &[u8]) -> Extraction {
+    let limit = extractor.max_file_size();
+    if entry.size > limit || bytes.len() as u64 > limit {
+        let mut found = Extraction::default();
+        let message = format!(
+            "the file is {} bytes, more than the {limit} that `{}` reads, so it was not assessed",
+            entry.size.max(bytes.len() as u64),
+            extractor.name()
+        );
+        found.gap("limit-file-size", &entry.path, message);
+        return found;
+    }
+    extractor.extract(&OpenFile { path: &entry.path, bytes })
+}
+
+fn read_up_to(content: &mut dyn Read, limit: u64, buffer: &mut Vec<u8>) -> io::Result<()> {
+    content.take(limit).read_to_end(buffer).map(drop)
+}
+
+fn wants_link(extractor: &dyn Extractor, path: &str) -> bool {
+    extractor.wants(&FileFacts { path, size: 0, mode: 0 })
+}
+
+/// The extractors that want a link at `path` and have not read what it leads to.
+pub(crate) fn unread_by(path: &str, known: &Content) -> Vec<&'static str> {
+    ALL.iter()
+        .filter(|extractor| wants_link(**extractor, path) && !known.contains_key(extractor.name()))
+        .map(|extractor| extractor.name())
+        .collect()
+}
+
+/// The finding for a hard link that leads to something unread.
+pub(crate) fn unread_hard_link(path: &str, target: &str) -> Extraction {
+    let mut found = Extraction::default();
+    let message =
+        format!("a hard link to `{target}`, which was not read under that name, so it was not assessed");
+    found.gap("hard-link-not-followed", path, message);
+    found
+}
+
+/// The bounds of all keys below the directory `path`: `foo/` up to, not including, `foo0`, so `foobar` is no child.
+pub(crate) fn child_range(path: &str) -> (String, String) {
+    (format!("{path}/"), format!("{path}0"))
+}
+
+fn children(paths: &BTreeSet<String>, path: &str) -> Vec<String> {
+    let (from, to) = child_range(path);
+    paths.range(from..to).cloned().collect()
+}
+
+fn remove_children(nodes: &mut BTreeMap<String, Node>, path: &str) {
+    let (from, to) = child_range(path);
+    let below: Vec<_> = nodes.range(from..to).map(|(path, _)| path.clone()).collect();
+    for path in below {
+        nodes.remove(&path);
+    }
+}

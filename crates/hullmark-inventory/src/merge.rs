@@ -1,0 +1,257 @@
+//! From the layers of an image to its inventory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hullmark_types::{
+    Diagnostic, Distribution, INVENTORY_SCHEMA, ImageConfig, Inventory, LayerInfo, Location, Package,
+    SourcePackage, Subject, fold_pypi_name,
+};
+
+use crate::extractors::ALL;
+use crate::layer::LayerInventory;
+use crate::ownership::{OwnerKey, owners};
+use crate::purl::package_url;
+use crate::root::{LiveNode, Root};
+use crate::third_party::is_third_party;
+use crate::{FoundPackage, OwnedFiles, distribution, unsupported};
+
+/// Merges the layers, base first, into the inventory of an image.
+///
+/// `contents` holds what each layer brings, in the order of `layers`; `diagnostics` are those that concern no layer.
+/// The result depends on nothing else, and packages and diagnostics in it are sorted.
+pub fn merge(
+    subject: Subject,
+    config: Option<ImageConfig>,
+    layers: Vec<LayerInfo>,
+    contents: &[LayerInventory],
+    diagnostics: Vec<Diagnostic>,
+) -> Inventory {
+    let mut root = Root::default();
+    let mut said: BTreeSet<Diagnostic> = diagnostics.into_iter().collect();
+    for (index, content) in (0_u32..).zip(contents) {
+        root.apply(index, content);
+        said.extend(content.diagnostics.iter().map(|diagnostic| diagnostic.clone().in_layer(index)));
+    }
+    let live = collect(&root, &mut said);
+    let (distribution, notes) = distribution::find(&root);
+    said.extend(notes);
+    let gaps = unsupported::gaps(root.nodes().map(|(path, node)| (path, node.layer)));
+    let found: Vec<_> = live.packages.iter().map(|found| found.package.clone()).collect();
+    said.extend(distribution::assess(distribution.as_ref(), &found, !gaps.is_empty()));
+    said.extend(gaps);
+    said.extend(root.replaced().cloned());
+    said.extend(unread_links(&root));
+    let packages = assemble(&root, &live, distribution.as_ref(), &mut said);
+    Inventory {
+        schema: INVENTORY_SCHEMA,
+        subject,
+        distribution,
+        config,
+        layers,
+        packages,
+        diagnostics: said.into_iter().collect(),
+    }
+}
+
+/// A package in one file.
+struct Placed<'a> {
+    package: &'a FoundPackage,
+    path: &'a str,
+    layer: u32,
+    found_by: &'a str,
+}
+
+/// What the extractors found in the files that are still there.
+#[derive(Default)]
+struct Collected<'a> {
+    packages: Vec<Placed<'a>>,
+    owned: Vec<&'a OwnedFiles>,
+}
+
+fn collect<'a>(root: &'a Root<'_>, said: &mut BTreeSet<Diagnostic>) -> Collected<'a> {
+    let mut collected = Collected::default();
+    for (path, live) in root.nodes() {
+        said.extend(live.unread(path).into_iter().flatten().map(|gap| gap.in_layer(live.layer)));
+        let LiveNode::File(Some(content)) = live.node else { continue };
+        for (name, extraction) in content {
+            let diagnostics = extraction.diagnostics.iter().cloned();
+            // The file may have been read under another of its names.
+            said.extend(diagnostics.map(|found| Diagnostic {
+                path: path.to_owned(),
+                layer: Some(live.layer),
+                ..found
+            }));
+            collected.owned.extend(&extraction.owned);
+            collected.packages.extend(extraction.packages.iter().map(|package| Placed {
+                package,
+                path,
+                layer: live.layer,
+                found_by: name,
+            }));
+        }
+    }
+    collected
+}
+
+/// Paths that an extractor depends on, and that lead through links to a file it has not read.
+fn unread_links(root: &Root<'_>) -> Vec<Diagnostic> {
+    let mut gaps = Vec::new();
+    for extractor in ALL {
+        for path in extractor.well_known_paths() {
+            let is_read = |real: &str| match root.node(real).map(|live| &live.node) {
+                Some(LiveNode::File(content)) => {
+                    content.is_some_and(|known| known.contains_key(extractor.name()))
+                }
+                _ => true,
+            };
+            match root.resolve(path) {
+                Some(real) if real == *path || is_read(&real) => {}
+                Some(real) => {
+                    let message = format!(
+                        "a symbolic link leads to `{real}`, which was not read under that name, so it was not assessed"
+                    );
+                    gaps.push(Diagnostic::gap("symbolic-link-not-followed", *path, message));
+                }
+                None => {
+                    let message = "too many symbolic links: they lead in a circle";
+                    gaps.push(Diagnostic::gap("symbolic-link-not-followed", *path, message));
+                }
+            }
+        }
+    }
+    gaps
+}
+
+fn assemble(
+    root: &Root<'_>,
+    live: &Collected<'_>,
+    distribution: Option<&Distribution>,
+    said: &mut BTreeSet<Diagnostic>,
+) -> Vec<Package> {
+    let evidence = live.packages.iter().filter(|found| !found.package.kind.is_operating_system());
+    let owners = owners(root, &live.owned, evidence.map(|found| found.path));
+    let system = SystemPackages::new(&live.packages, distribution);
+    let mut packages: BTreeMap<PackageIdentity, Package> = BTreeMap::new();
+    for found in &live.packages {
+        let package = found.package;
+        let Some(purl) = package_url(package, distribution) else {
+            let message = "a package has no usable name, so it is not listed";
+            said.insert(
+                Diagnostic::gap("malformed-package-database", found.path, message).in_layer(found.layer),
+            );
+            continue;
+        };
+        let ecosystem = ecosystem(package, distribution);
+        if package.kind.is_operating_system() && is_third_party(package) {
+            let message = format!(
+                "`{} {}` comes from {}, so the distribution's advisories do not cover it",
+                package.name,
+                package.version,
+                package.vendor.as_deref().unwrap_or("a third party")
+            );
+            said.insert(Diagnostic::note("third-party-package", found.path, message).in_layer(found.layer));
+        }
+        let owner = owners.get(found.path).and_then(|owner| system.purl(*owner)).map(str::to_owned);
+        let location = Location { path: found.path.to_owned(), layer: found.layer };
+        let layer = root.since(package.kind, &package.name, &package.version).unwrap_or(found.layer);
+        let identity = PackageIdentity::new(package, &purl, owner.as_deref());
+        let known = packages.entry(identity).or_insert_with(|| Package {
+            kind: package.kind,
+            name: package.name.clone(),
+            version: package.version.clone(),
+            purl,
+            source: package.kind.is_operating_system().then(|| source(package)),
+            architecture: package.architecture.clone(),
+            licenses: Vec::new(),
+            vendor: package.vendor.clone(),
+            ecosystem,
+            owner,
+            locations: Vec::new(),
+            layer,
+            found_by: found.found_by.to_owned(),
+        });
+        known.locations.push(location);
+        known.licenses.extend(package.licenses.iter().cloned());
+        // Names that fold to the same one are one package; it stays from the first of them on.
+        known.layer = known.layer.min(layer);
+    }
+    let mut packages: Vec<_> = packages.into_values().collect();
+    for package in &mut packages {
+        package.locations.sort();
+        package.locations.dedup();
+        package.licenses.sort();
+        package.licenses.dedup();
+    }
+    packages.sort();
+    packages
+}
+
+/// What makes two finds the same package: everything that advisories and owners are looked up by.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct PackageIdentity {
+    purl: String,
+    folded_name: String,
+    source: Option<SourcePackage>,
+    owner: Option<String>,
+}
+
+impl PackageIdentity {
+    fn new(package: &FoundPackage, purl: &str, owner: Option<&str>) -> Self {
+        let folded_name = match package.kind {
+            hullmark_types::PackageKind::Pypi => fold_pypi_name(&package.name),
+            _ => package.name.clone(),
+        };
+        Self {
+            purl: purl.to_owned(),
+            folded_name,
+            source: package.source.clone(),
+            owner: owner.map(str::to_owned),
+        }
+    }
+}
+
+/// The distribution's own packages by name. A third party's are not here: what they install is judged by the advisories
+/// of its language, for the distribution says nothing of it.
+struct SystemPackages<'a> {
+    purls: BTreeMap<&'a str, Vec<(Option<&'a str>, String)>>,
+}
+
+impl<'a> SystemPackages<'a> {
+    fn new(packages: &[Placed<'a>], distribution: Option<&Distribution>) -> Self {
+        let mut purls: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+        for found in packages {
+            let package = found.package;
+            if package.kind.is_operating_system()
+                && ecosystem(package, distribution).is_some()
+                && let Some(purl) = package_url(package, distribution)
+            {
+                purls.entry(&package.name).or_default().push((package.architecture.as_deref(), purl));
+            }
+        }
+        Self { purls }
+    }
+
+    fn purl(&self, (name, architecture): OwnerKey<'_>) -> Option<&str> {
+        let candidates = self.purls.get(name)?;
+        let exact = candidates.iter().find(|(known, _)| architecture.is_some() && *known == architecture);
+        exact.or(candidates.first()).map(|(_, purl)| purl.as_str())
+    }
+}
+
+fn ecosystem(package: &FoundPackage, distribution: Option<&Distribution>) -> Option<String> {
+    use hullmark_types::PackageKind::{Golang, Npm, Pypi};
+    match package.kind {
+        Pypi => Some("PyPI".to_owned()),
+        Npm => Some("npm".to_owned()),
+        Golang => Some("Go".to_owned()),
+        _ if is_third_party(package) => None,
+        _ => distribution.and_then(Distribution::ecosystem),
+    }
+}
+
+fn source(package: &FoundPackage) -> SourcePackage {
+    package
+        .source
+        .clone()
+        .unwrap_or_else(|| SourcePackage { name: package.name.clone(), version: package.version.clone() })
+}

@@ -1,0 +1,86 @@
+//! Package URLs (<https://github.com/package-url/purl-spec>).
+
+use hullmark_types::{Distribution, PackageKind, fold_pypi_name};
+use packageurl::PackageUrl;
+
+use crate::FoundPackage;
+
+/// The canonical package URL. `None` when the package has a name of which no package URL can be made.
+pub(crate) fn package_url(package: &FoundPackage, distribution: Option<&Distribution>) -> Option<String> {
+    let is_system = package.kind.is_operating_system();
+    let (namespace, name) = match package.kind {
+        PackageKind::Pypi => (None, fold_pypi_name(&package.name)),
+        // A scope is part of the name for npm; modules have a path.
+        PackageKind::Npm | PackageKind::Golang => match package.name.rsplit_once('/') {
+            Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
+            None => (None, package.name.clone()),
+        },
+        _ => (distribution.map(|distribution| distribution.id.clone()), package.name.clone()),
+    };
+    let mut url = PackageUrl::new(package.kind.purl_type(), name).ok()?;
+    if let Some(namespace) = namespace.filter(|namespace| !namespace.is_empty()) {
+        url.with_namespace(namespace).ok()?;
+    }
+    if !package.version.is_empty() {
+        url.with_version(package.version.as_str()).ok()?;
+    }
+    if is_system && let Some(architecture) = &package.architecture {
+        url.add_qualifier("arch", architecture.as_str()).ok()?;
+    }
+    if is_system && let Some(distribution) = distribution {
+        let value = match &distribution.version {
+            Some(version) => format!("{}-{version}", distribution.id),
+            None => distribution.id.clone(),
+        };
+        url.add_qualifier("distro", value).ok()?;
+    }
+    Some(url.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(kind: PackageKind, name: &str, version: &str, architecture: Option<&str>, expected: &str) {
+        let distribution = Distribution {
+            id: if kind == PackageKind::Deb { "debian" } else { "alpine" }.to_owned(),
+            version: Some(if kind == PackageKind::Deb { "12" } else { "3.7.3" }.to_owned()),
+            ..Distribution::default()
+        };
+        let package = FoundPackage {
+            architecture: architecture.map(str::to_owned),
+            ..FoundPackage::new(kind, name, version)
+        };
+        assert_eq!(package_url(&package, Some(&distribution)).as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn package_urls_follow_the_rules_of_their_type() {
+        use PackageKind::{Apk, Deb, Golang, Npm, Pypi};
+        check(
+            Apk,
+            "musl",
+            "1.1.18-r3",
+            Some("x86_64"),
+            "pkg:apk/alpine/musl@1.1.18-r3?arch=x86_64&distro=alpine-3.7.3",
+        );
+        check(
+            Deb,
+            "libstdc++6",
+            "1:2.3-4+b1",
+            Some("amd64"),
+            "pkg:deb/debian/libstdc%2B%2B6@1:2.3-4%2Bb1?arch=amd64&distro=debian-12",
+        );
+        check(Pypi, "Ruamel.Yaml_X", "1.0", None, "pkg:pypi/ruamel-yaml-x@1.0");
+        check(Npm, "@angular/core", "1.0.0", None, "pkg:npm/%40angular/core@1.0.0");
+        check(Npm, "left-pad", "", None, "pkg:npm/left-pad");
+        check(
+            Golang,
+            "github.com/BurntSushi/toml/v2",
+            "v2.0.0+incompatible",
+            None,
+            "pkg:golang/github.com/burntsushi/toml/v2@v2.0.0%2Bincompatible",
+        );
+        check(Golang, "stdlib", "1.22.1", None, "pkg:golang/stdlib@1.22.1");
+    }
+}

@@ -1,0 +1,282 @@
+//! The root file system as the layers build it up, as far as the inventory needs it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use hullmark_types::{Diagnostic, PackageKind};
+
+use crate::layer::{Content, LayerInventory, Node, child_range, unread_by, unread_hard_link};
+
+/// As many symbolic links are followed for one path as Linux follows.
+const MAX_LINKS: usize = 40;
+
+/// What a package is for attribution: the file that names it may be rewritten in each layer.
+type Identity<'a> = (PackageKind, &'a str, &'a str);
+
+/// An entry that is there after the last layer applied.
+#[derive(Debug, Clone)]
+pub(crate) struct Live<'a> {
+    /// The layer that holds it.
+    pub(crate) layer: u32,
+    /// What it is.
+    pub(crate) node: LiveNode<'a>,
+}
+
+/// What an entry is; everything but directories.
+#[derive(Debug, Clone)]
+pub(crate) enum LiveNode<'a> {
+    /// A file, with what was found in it.
+    File(Option<&'a Content>),
+    /// A symbolic link with its target.
+    Symlink(&'a str),
+    /// A device, a socket, a pipe; or a hard link that leads nowhere.
+    Other,
+    /// A hard link to a file of an earlier layer that no extractor read under that name.
+    UnreadLink(&'a str),
+}
+
+/// The layers applied so far.
+#[derive(Debug, Default)]
+pub(crate) struct Root<'a> {
+    nodes: BTreeMap<String, Live<'a>>,
+    present: BTreeMap<Identity<'a>, usize>,
+    since: BTreeMap<Identity<'a>, u32>,
+    replaced: BTreeMap<String, Diagnostic>,
+    /// The last directory that was resolved, and where it led: entries come in groups.
+    last_directory: Option<(String, String)>,
+}
+
+impl<'a> Root<'a> {
+    /// Applies a layer: first what it removes from lower layers, then what it brings.
+    pub(crate) fn apply(&mut self, index: u32, layer: &'a LayerInventory) {
+        self.last_directory = None;
+        let links = self.lower_hard_links(layer);
+        for directory in &layer.opaque_directories {
+            self.remove_children(directory);
+        }
+        for path in &layer.whiteouts {
+            let real = self.real_place(path);
+            self.remove_tree(&real);
+        }
+        self.last_directory = None;
+        for path in &layer.directories {
+            let real = self.real_place(path);
+            self.remove(&real);
+            self.last_directory = None;
+        }
+        // Links come first: other entries of the layer may lie behind them.
+        let (symlinks, others): (Vec<_>, Vec<_>) =
+            layer.nodes.iter().partition(|(_, node)| matches!(node, Node::Symlink(_)));
+        for (path, node) in symlinks.into_iter().chain(others) {
+            let node = match node {
+                Node::File(content) => {
+                    LiveNode::File(content.and_then(|position| layer.contents.get(position)))
+                }
+                Node::Symlink(target) => LiveNode::Symlink(target),
+                Node::Hardlink(target) => links
+                    .get(path.as_str())
+                    .cloned()
+                    .or_else(|| self.hard_link(path, target))
+                    .unwrap_or(LiveNode::Other),
+                Node::Other => LiveNode::Other,
+            };
+            let real = self.real_place(path);
+            self.insert(real, Live { layer: index, node });
+        }
+        let present = &self.present;
+        self.since.retain(|identity, _| present.contains_key(identity));
+        for identity in present.keys() {
+            self.since.entry(*identity).or_insert(index);
+        }
+    }
+
+    /// Everything that is not a directory, by path.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = (&str, &Live<'a>)> {
+        self.nodes.iter().map(|(path, live)| (path.as_str(), live))
+    }
+
+    /// The entry at `path` itself, after links in its directories.
+    pub(crate) fn node(&self, path: &str) -> Option<&Live<'a>> {
+        self.nodes.get(path)
+    }
+
+    /// What was found in the file that `path` leads to, through links, and where that file is.
+    pub(crate) fn content(&self, path: &str) -> Option<(String, Option<&'a Content>)> {
+        let real = self.resolve(path)?;
+        match self.nodes.get(&real)?.node {
+            LiveNode::File(content) => Some((real, content)),
+            _ => None,
+        }
+    }
+
+    /// The layer that first brought the package and from which on it stayed.
+    pub(crate) fn since(&self, kind: PackageKind, name: &str, version: &str) -> Option<u32> {
+        self.since.get(&(kind, name, version)).copied()
+    }
+
+    /// Files that held packages in a lower layer and hold none in the layer that replaced them.
+    pub(crate) fn replaced(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.replaced.values()
+    }
+
+    /// Follows all symbolic links in `path`, inside the root; the result need not exist. `None` after too many links.
+    pub(crate) fn resolve(&self, path: &str) -> Option<String> {
+        let mut rest: VecDeque<String> = path.split('/').map(str::to_owned).collect();
+        let mut real = String::new();
+        let mut links = 0_usize;
+        while let Some(part) = rest.pop_front() {
+            match part.as_str() {
+                "" | "." => continue,
+                ".." => {
+                    real.truncate(real.rfind('/').unwrap_or(0));
+                    continue;
+                }
+                _ => {}
+            }
+            let length = real.len();
+            if !real.is_empty() {
+                real.push('/');
+            }
+            real.push_str(&part);
+            if let Some(Live { node: LiveNode::Symlink(target), .. }) = self.nodes.get(&real) {
+                links += 1;
+                if links > MAX_LINKS {
+                    return None;
+                }
+                real.truncate(if target.starts_with('/') { 0 } else { length });
+                for part in target.split('/').rev() {
+                    rest.push_front(part.to_owned());
+                }
+            }
+        }
+        Some(real)
+    }
+
+    /// Where an entry called `path` goes: the links in its directory are followed, the last part is not.
+    pub(crate) fn real_path(&self, path: &str) -> String {
+        match path.rsplit_once('/') {
+            None => path.to_owned(),
+            Some((directory, name)) => {
+                join(&self.resolve(directory).unwrap_or_else(|| directory.to_owned()), name)
+            }
+        }
+    }
+
+    fn real_place(&mut self, path: &str) -> String {
+        let Some((directory, name)) = path.rsplit_once('/') else { return path.to_owned() };
+        if let Some((known, real)) = &self.last_directory
+            && known == directory
+        {
+            return join(real, name);
+        }
+        let real = self.resolve(directory).unwrap_or_else(|| directory.to_owned());
+        let place = join(&real, name);
+        self.last_directory = Some((directory.to_owned(), real));
+        place
+    }
+
+    /// Hard links bind to what is there before the layer removes anything.
+    fn lower_hard_links(&self, layer: &'a LayerInventory) -> BTreeMap<&'a str, LiveNode<'a>> {
+        let links = layer.nodes.iter().filter_map(|(path, node)| match node {
+            Node::Hardlink(target) => Some((path.as_str(), self.hard_link(path, target)?)),
+            _ => None,
+        });
+        links.collect()
+    }
+
+    fn hard_link(&self, path: &str, target: &'a str) -> Option<LiveNode<'a>> {
+        let node = &self.nodes.get(&self.real_path(target))?.node;
+        let is_unread = match node {
+            LiveNode::File(Some(content)) => !unread_by(path, content).is_empty(),
+            LiveNode::File(None) => !unread_by(path, &Content::new()).is_empty(),
+            _ => false,
+        };
+        Some(if is_unread { LiveNode::UnreadLink(target) } else { node.clone() })
+    }
+
+    fn insert(&mut self, path: String, live: Live<'a>) {
+        // A file where a directory has to be gives way to the directory.
+        let mut ancestor = path.as_str();
+        while let Some((parent, _)) = ancestor.rsplit_once('/') {
+            ancestor = parent;
+            if self.nodes.get(parent).is_some_and(|known| !matches!(known.node, LiveNode::Symlink(_))) {
+                self.remove(parent);
+            }
+        }
+        let old = self.nodes.get(&path).map(|live| packages(live).count()).unwrap_or(0);
+        let old_kind = self.nodes.get(&path).and_then(|live| packages(live).next()).map(|(kind, ..)| kind);
+        self.remove_tree(&path);
+        for identity in packages(&live) {
+            *self.present.entry(identity).or_insert(0) += 1;
+        }
+        let is_file = !matches!(live.node, LiveNode::Symlink(_));
+        if let (Some(kind), true, 0) = (old_kind, is_file, packages(&live).count()) {
+            let message = format!(
+                "the file named {old} packages in a lower layer; this layer overwrote it and it names none"
+            );
+            let diagnostic = if kind.is_operating_system() {
+                Diagnostic::gap("package-database-emptied", path.as_str(), message)
+            } else {
+                Diagnostic::note("package-file-replaced", path.as_str(), message)
+            };
+            self.replaced.insert(path.clone(), diagnostic.in_layer(live.layer));
+        }
+        self.nodes.insert(path, live);
+    }
+
+    fn remove(&mut self, path: &str) {
+        self.replaced.remove(path);
+        if let Some(live) = self.nodes.remove(path) {
+            for identity in packages(&live) {
+                if let Some(count) = self.present.get_mut(&identity) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.present.remove(&identity);
+                    }
+                }
+            }
+        }
+    }
+
+    fn remove_tree(&mut self, path: &str) {
+        self.remove(path);
+        self.remove_children(path);
+    }
+
+    fn remove_children(&mut self, path: &str) {
+        let below: Vec<_> = if path.is_empty() {
+            self.nodes.keys().cloned().collect()
+        } else {
+            let (from, to) = child_range(path);
+            self.nodes.range(from..to).map(|(path, _)| path.clone()).collect()
+        };
+        for path in below {
+            self.remove(&path);
+        }
+    }
+}
+
+impl Live<'_> {
+    /// What a hard link that leads to something unread has to say.
+    pub(crate) fn unread(&self, path: &str) -> Option<Vec<Diagnostic>> {
+        match self.node {
+            LiveNode::UnreadLink(target) => Some(unread_hard_link(path, target).diagnostics),
+            _ => None,
+        }
+    }
+}
+
+fn packages<'a>(live: &Live<'a>) -> impl Iterator<Item = Identity<'a>> + use<'a> {
+    let content = match live.node {
+        LiveNode::File(content) => content,
+        _ => None,
+    };
+    content
+        .into_iter()
+        .flat_map(|content| content.values())
+        .flat_map(|extraction| &extraction.packages)
+        .map(|package| (package.kind, package.name.as_str(), package.version.as_str()))
+}
+
+fn join(directory: &str, name: &str) -> String {
+    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
+}

@@ -1,0 +1,139 @@
+//! Package managers whose databases cannot be read yet. Their packages are in no result, and that is said.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hullmark_types::Diagnostic;
+
+/// A kind of package of which only the presence is noticed.
+pub(crate) struct UnsupportedKind {
+    /// What it is, in words: the subject of the message.
+    pub(crate) name: &'static str,
+    /// The part of the path that stands for one database or package; `None` when the path is no evidence.
+    pub(crate) evidence: fn(&str) -> Option<&str>,
+    /// A path that is evidence; tests keep the kind apart from the extractors by it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "data for tests, kept beside what it tests"))]
+    pub(crate) sample: &'static str,
+}
+
+/// Kinds for which there is no extractor. A new extractor takes its line away.
+pub(crate) static UNSUPPORTED: &[UnsupportedKind] = &[
+    UnsupportedKind { name: "rpm databases", evidence: rpm, sample: "var/lib/rpm/rpmdb.sqlite" },
+    UnsupportedKind {
+        name: "pacman packages",
+        evidence: |path| path.strip_prefix("var/lib/pacman/local/")?.ends_with("/desc").then_some(path),
+        sample: "var/lib/pacman/local/bash-5.2-1/desc",
+    },
+    UnsupportedKind {
+        name: "Portage packages",
+        evidence: |path| path.strip_prefix("var/db/pkg/")?.ends_with("/PF").then_some(path),
+        sample: "var/db/pkg/app-shells/bash-5.2/PF",
+    },
+    UnsupportedKind { name: "Nix store paths", evidence: nix, sample: "nix/store/abc-bash-5.2/bin/bash" },
+    UnsupportedKind {
+        name: "opkg databases",
+        evidence: |path| {
+            matches!(path, "usr/lib/opkg/status" | "var/lib/opkg/status" | "var/opkg/status").then_some(path)
+        },
+        sample: "usr/lib/opkg/status",
+    },
+    UnsupportedKind {
+        name: "Conda packages",
+        evidence: |path| (path.contains("conda-meta/") && path.ends_with(".json")).then_some(path),
+        sample: "opt/conda/conda-meta/numpy-1.26.0-py311.json",
+    },
+    UnsupportedKind { name: "Java archives", evidence: java, sample: "app/app.jar" },
+    UnsupportedKind {
+        name: "Ruby gems",
+        evidence: |path| (path.contains("specifications/") && path.ends_with(".gemspec")).then_some(path),
+        sample: "usr/lib/ruby/gems/3.2.0/specifications/rack-2.2.0.gemspec",
+    },
+    UnsupportedKind {
+        name: "Composer package lists",
+        evidence: |path| path.ends_with("vendor/composer/installed.json").then_some(path),
+        sample: "app/vendor/composer/installed.json",
+    },
+    UnsupportedKind {
+        name: ".NET dependency lists",
+        evidence: |path| path.ends_with(".deps.json").then_some(path),
+        sample: "app/app.deps.json",
+    },
+];
+
+/// One gap for each kind of which `paths` has evidence.
+pub(crate) fn gaps<'a>(paths: impl Iterator<Item = (&'a str, u32)>) -> Vec<Diagnostic> {
+    let mut seen: BTreeMap<usize, (BTreeSet<&str>, (&str, u32))> = BTreeMap::new();
+    for (path, layer) in paths {
+        for (position, kind) in UNSUPPORTED.iter().enumerate() {
+            if let Some(evidence) = (kind.evidence)(path) {
+                seen.entry(position).or_insert_with(|| (BTreeSet::new(), (path, layer))).0.insert(evidence);
+            }
+        }
+    }
+    seen.into_iter()
+        .filter_map(|(position, (evidence, (path, layer)))| {
+            let name = UNSUPPORTED.get(position)?.name;
+            let message = format!(
+                "{name} cannot be read yet ({} found), so their packages are not assessed",
+                evidence.len()
+            );
+            Some(Diagnostic::gap("unsupported-package-database", path, message).in_layer(layer))
+        })
+        .collect()
+}
+
+fn rpm(path: &str) -> Option<&str> {
+    let (directory, name) = path.rsplit_once('/')?;
+    let is_database =
+        matches!(directory, "var/lib/rpm" | "usr/lib/sysimage/rpm" | "usr/share/rpm" | "var/lib/rpmmanifest")
+            && matches!(name, "Packages" | "Packages.db" | "rpmdb.sqlite" | "container-manifest-2");
+    is_database.then_some(path)
+}
+
+fn nix(path: &str) -> Option<&str> {
+    let (store_path, _) = path.strip_prefix("nix/store/")?.split_once('/')?;
+    Some(store_path)
+}
+
+fn java(path: &str) -> Option<&str> {
+    let (_, extension) = path.rsplit_once('.')?;
+    let known = ["jar", "war", "ear", "par", "hpi", "jpi"];
+    known.iter().any(|name| extension.eq_ignore_ascii_case(name)).then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FileFacts;
+
+    #[test]
+    fn each_kind_is_noticed_and_read_by_no_extractor() {
+        for kind in UNSUPPORTED {
+            assert!((kind.evidence)(kind.sample).is_some(), "{}", kind.name);
+            let facts = FileFacts { path: kind.sample, size: 1, mode: 0o644 };
+            for extractor in crate::extractors::ALL {
+                assert!(
+                    !extractor.wants(&facts),
+                    "{} is read by {}: drop its line",
+                    kind.name,
+                    extractor.name()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn one_gap_for_each_kind_with_a_count() {
+        let paths =
+            ["a/x.jar", "a/y.war", "nix/store/a-b/bin/x", "nix/store/a-b/bin/y", "var/lib/rpm/Packages"];
+        let gaps = gaps(paths.into_iter().map(|path| (path, 3)));
+        let text: Vec<_> = gaps.iter().map(|gap| format!("{}: {}", gap.path, gap.message)).collect();
+        assert_eq!(
+            text,
+            [
+                "var/lib/rpm/Packages: rpm databases cannot be read yet (1 found), so their packages are not assessed",
+                "nix/store/a-b/bin/x: Nix store paths cannot be read yet (1 found), so their packages are not assessed",
+                "a/x.jar: Java archives cannot be read yet (2 found), so their packages are not assessed",
+            ]
+        );
+    }
+}

@@ -1,0 +1,43 @@
+//! Reading all layers of an image.
+
+use std::collections::BTreeMap;
+
+use hullmark_image::ImageVisitor;
+use hullmark_types::{Diagnostic, ImageConfig, Inventory, LayerInfo, Subject};
+
+use crate::{LayerCollector, LayerInventory, merge};
+
+/// Takes in the layers of an image, in any order.
+#[derive(Default)]
+pub struct InventoryVisitor {
+    layers: BTreeMap<u32, LayerInventory>,
+}
+
+impl InventoryVisitor {
+    /// The inventory of the layers taken in. A layer of which nothing came is empty.
+    pub fn finish(
+        mut self,
+        subject: Subject,
+        config: Option<ImageConfig>,
+        layers: Vec<LayerInfo>,
+        diagnostics: Vec<Diagnostic>,
+    ) -> Inventory {
+        let count = self.layers.keys().next_back().map_or(0, |last| last.saturating_add(1));
+        let count = count.max(u32::try_from(layers.len()).unwrap_or(u32::MAX));
+        let contents: Vec<_> =
+            (0..count).map(|index| self.layers.remove(&index).unwrap_or_default()).collect();
+        merge(subject, config, layers, &contents, diagnostics)
+    }
+}
+
+impl ImageVisitor for InventoryVisitor {
+    type Layer = LayerCollector;
+
+    fn begin_layer(&mut self, _layer: u32) -> LayerCollector {
+        LayerCollector::default()
+    }
+
+    fn end_layer(&mut self, layer: u32, visitor: LayerCollector, diagnostics: Vec<Diagnostic>) {
+        self.layers.insert(layer, visitor.finish(diagnostics));
+    }
+}
