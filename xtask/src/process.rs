@@ -48,9 +48,10 @@ pub(crate) fn capture(command: &mut Command) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// A command as one would type it.
+/// A command as one would type it, its program without the directory.
 pub(crate) fn show(command: &Command) -> String {
-    let mut words = vec![quote(&command.get_program().to_string_lossy())];
+    let program = Path::new(command.get_program());
+    let mut words = vec![quote(&program.file_name().unwrap_or(program.as_os_str()).to_string_lossy())];
     words.extend(command.get_args().map(|argument| quote(&argument.to_string_lossy())));
     words.join(" ")
 }
@@ -70,7 +71,7 @@ mod tests {
 
     #[test]
     fn commands_are_shown_as_typed() {
-        let mut command = Command::new("hullmark");
+        let mut command = Command::new("/usr/bin/hullmark");
         command.args(["scan", "docker-archive:a.tar", "two words", "it's", "a/*"]);
         assert_eq!(show(&command), r"hullmark scan docker-archive:a.tar 'two words' 'it'\''s' 'a/*'");
     }
