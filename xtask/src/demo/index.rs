@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
+use hullmark_version::{Scheme, compare};
 
 use super::fetch::Expected;
-use crate::process;
 
 /// One binary package that the archive offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +69,8 @@ impl Index {
 
     fn add(&mut self, offer: Offer) -> Result<()> {
         if let Some(present) = self.offers.get(&offer.name) {
-            let order = compare(&present.version, &offer.version);
+            let order = compare(Scheme::Deb, &present.version, &offer.version)
+                .with_context(|| format!("package `{}`", offer.name))?;
             if order != Ordering::Less {
                 return Ok(());
             }
@@ -82,17 +83,6 @@ impl Index {
         }
         self.offers.insert(offer.name.clone(), offer);
         Ok(())
-    }
-}
-
-/// The order of two versions.
-fn compare(left: &str, right: &str) -> Ordering {
-    if left == right {
-        Ordering::Equal
-    } else if process::succeeds("dpkg", &["--compare-versions", left, "lt", right]) {
-        Ordering::Less
-    } else {
-        Ordering::Greater
     }
 }
 
