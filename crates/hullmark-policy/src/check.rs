@@ -12,6 +12,7 @@ use crate::RuleSubject;
 use crate::durations;
 use crate::error::nearest;
 use crate::facts::{Field, Kind, OBJECTS, constant, objects_of};
+use crate::reserved;
 
 /// The functions that conditions may call, as shown in the reference.
 pub(crate) const FUNCTIONS: [&str; 14] = [
@@ -64,7 +65,7 @@ impl fmt::Display for Type {
             Self::Severity => formatter.write_str("severity"),
             Self::List(item) => write!(formatter, "list of {item}"),
             Self::Map(value) => write!(formatter, "map of string to {value}"),
-            Self::Object(name) => write!(formatter, "object `{name}`"),
+            Self::Object(name) => write!(formatter, "`{name}`"),
             Self::Any => formatter.write_str("anything"),
         }
     }
@@ -115,7 +116,7 @@ pub(crate) fn check(subject: RuleSubject, fields: &[Field], expression: &IdedExp
     if let Some(found) = found
         && !found.fits(&Type::Bool)
     {
-        checker.mistake(expression, format!("a condition has to be a bool, this is a {found}"), None);
+        checker.mistake(expression, format!("a condition has to be a bool, this is {found}"), None);
     }
     checker.mistakes
 }
@@ -189,6 +190,7 @@ impl Checker<'_> {
         if let Some(found) = self.variables.get(name) {
             return Some(found.clone());
         }
+        let name = reserved::written(name);
         if Severity::ALL.iter().any(|level| constant(*level) == name) {
             return Some(Type::Severity);
         }
@@ -217,7 +219,7 @@ impl Checker<'_> {
             Type::Object(object) => self.field(at, object, &select.field)?,
             Type::Map(value) => *value,
             other => {
-                let message = format!("a {other} has no field `{}`", crate::yaml::shorten(&select.field));
+                let message = format!("{other} has no field `{}`", crate::yaml::shorten(&select.field));
                 self.mistake(at, message, None);
                 return None;
             }
@@ -375,7 +377,7 @@ impl Checker<'_> {
             Type::List(item) => *item,
             Type::Map(_) => Type::Text,
             other => {
-                self.mistake(at, format!("a {other} has no elements to go through"), None);
+                self.mistake(at, format!("{other} has no elements to go through"), None);
                 return None;
             }
         };
@@ -403,7 +405,7 @@ impl Checker<'_> {
         self.variables = before;
         let (condition, step) = (condition?, step?);
         if !condition.fits(&Type::Bool) || !step.fits(&start) {
-            self.mistake(at, format!("the condition of a loop has to be a bool, this is a {step}"), None);
+            self.mistake(at, format!("the condition of a loop has to be a bool, this is {step}"), None);
             return None;
         }
         result

@@ -11,6 +11,7 @@ use crate::RuleSubject;
 use crate::check;
 use crate::error::Problems;
 use crate::facts::{Facts, Field, constant, map, objects_of, rank};
+use crate::reserved;
 use crate::yaml::{Node, Place, shorten};
 
 /// The longest condition, in characters. With the limits on nesting it bounds the work of parsing and evaluating.
@@ -47,7 +48,7 @@ impl Condition {
         let parsed = Parser::new()
             .max_recursion_depth(MAX_NESTING)
             .error_recovery_limit(5)
-            .parse_with_source_info(text);
+            .parse_with_source_info(&reserved::rename(text));
         let (expression, info) = match parsed {
             Ok(parsed) => parsed,
             Err(errors) => {
@@ -67,7 +68,7 @@ impl Condition {
             return Some(Self { text: text.to_owned(), expression });
         }
         for mistake in mistakes {
-            let at = start_of(&info, mistake.node);
+            let at = start_of(&info, mistake.node, text);
             problems.add(place_of(text, at, node, source), mistake.message, mistake.hint);
         }
         None
@@ -134,7 +135,7 @@ pub(crate) fn root_scope<'p, 'v>() -> Context<'p, 'v> {
 /// Binds the objects that a rule on `subject` sees and that are not bound in a scope further out.
 pub(crate) fn bind(scope: &mut Context<'_, '_>, subject: RuleSubject, fields: &[Field], facts: &Facts<'_>) {
     for object in objects_of(subject).iter().filter(|object| **object != "image") {
-        scope.add_variable_from_value(*object, object_value(object, fields, facts));
+        scope.add_variable_from_value(reserved::bound(object), object_value(object, fields, facts));
     }
 }
 
@@ -144,9 +145,10 @@ pub(crate) fn object_value(name: &str, fields: &[Field], facts: &Facts<'_>) -> V
     map(of.map(|field| (field.name, (field.get)(facts).to_value())))
 }
 
-/// Where the node `id` starts in the condition, in characters.
-fn start_of(info: &SourceInfo, id: u64) -> usize {
-    info.offset_for(id).map_or(0, |(start, _)| usize::try_from(start).unwrap_or(0))
+/// Where the node `id` starts in the condition, in characters; the parser counts bytes.
+fn start_of(info: &SourceInfo, id: u64, text: &str) -> usize {
+    let bytes = info.offset_for(id).map_or(0, |(start, _)| usize::try_from(start).unwrap_or(0));
+    text.char_indices().take_while(|(at, _)| *at < bytes).count()
 }
 
 /// The character offset of a line (from 1) and column (from 0) in `text`.
@@ -162,32 +164,17 @@ fn offset_of(text: &str, (line, column): (isize, isize)) -> usize {
 fn place_of(text: &str, offset: usize, node: &Node, source: &str) -> Place {
     let (line, column) = node.place;
     let index = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(1);
-    let before = text.chars().take(offset);
-    let text_line = before.clone().filter(|letter| *letter == '\n').count();
-    let text_column = text
-        .chars()
-        .take(offset)
-        .collect::<Vec<_>>()
-        .rsplit(|letter| *letter == '\n')
-        .next()
-        .map_or(0, <[char]>::len);
-    let mut lines = source.lines().skip(index(line));
-    let first: String = lines.next().unwrap_or_default().chars().skip(index(column)).collect();
-    if text_line == 0 {
-        let quoted = first.starts_with(['"', '\'']);
-        let body = if quoted { first.chars().skip(1).collect() } else { first.clone() };
-        let start = text.split('\n').next().unwrap_or_default();
-        if !start.is_empty() && body.starts_with(start) {
-            return (line, column + u64::from(quoted) + text_column as u64);
+    let before: String = text.chars().take(offset).collect();
+    let down = before.matches('\n').count();
+    let across = before.rsplit('\n').next().unwrap_or_default().chars().count();
+    let wanted = text.split('\n').nth(down).unwrap_or_default();
+    let Some(found) = source.lines().nth(index(line).saturating_add(down)) else { return node.place };
+    let start = if down == 0 { index(column) } else { 0 };
+    let rest: String = found.chars().skip(start).collect();
+    match rest.find(wanted).and_then(|at| rest.get(..at)) {
+        Some(skipped) if !wanted.is_empty() => {
+            (line + down as u64, (start + skipped.chars().count() + across + 1) as u64)
         }
+        _ => node.place,
     }
-    if first.starts_with('|') {
-        let wanted = text.split('\n').nth(text_line).unwrap_or_default();
-        if let Some(found) = lines.nth(text_line)
-            && let Some(indent) = found.find(wanted)
-        {
-            return (line + 1 + text_line as u64, (indent + text_column + 1) as u64);
-        }
-    }
-    node.place
 }

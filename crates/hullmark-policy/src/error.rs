@@ -82,7 +82,9 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
     candidates
         .into_iter()
         .map(|candidate| (edit_distance(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .filter(|(distance, candidate)| {
+            *distance <= 1 + candidate.len().div_ceil(4) && *distance < candidate.len()
+        })
         .min()
         .map(|(_, candidate)| candidate)
 }

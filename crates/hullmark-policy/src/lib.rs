@@ -20,6 +20,7 @@ mod glob;
 mod message;
 mod policy;
 mod reader;
+mod reserved;
 mod schema;
 mod yaml;
 
