@@ -70,7 +70,10 @@ pub(crate) fn run(options: &Options) -> Result<Ending> {
     let start = Instant::now();
     let images = assemble::assemble(&there)?;
     let Some(binary) = binary else { return Ok(Ending::Passed) };
-    let ending = story::tell(&story::Stage { binary, directory, full_feeds: options.full_feeds }, &images)?;
+    let ending = story::tell(
+        &story::Stage { binary, directory, full_feeds: options.full_feeds, public: Some(story::PUBLIC) },
+        &images,
+    )?;
     println!(
         "\nThe demo took {} seconds after the build; its files are in {}",
         start.elapsed().as_secs(),
