@@ -75,7 +75,8 @@ pub fn read_build_information(bytes: &[u8]) -> Result<Option<BuildInformation>, 
     {
         return Err(BlobError::Missing);
     }
-    let is_packed = bytes.get(..512).is_some_and(|head| head.windows(4).any(|window| window == b"UPX!"));
+    let head = bytes.get(..512).unwrap_or(bytes);
+    let is_packed = head.windows(4).any(|window| window == b"UPX!");
     if is_packed { Err(BlobError::Packed) } else { Ok(None) }
 }
 

@@ -1,0 +1,313 @@
+//! The rules by which layers make up an image.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use common::{Layer, codes, inventory, packages};
+
+const ALPINE: &str = "ID=alpine\nVERSION_ID=3.18.2\n";
+const DATABASE: &str = "lib/apk/db/installed";
+
+fn stanza(name: &str, version: &str) -> String {
+    format!("P:{name}\nV:{version}\nA:x86_64\n\n")
+}
+
+fn manifest(name: &str, version: &str) -> String {
+    format!(r#"{{"name":"{name}","version":"{version}"}}"#)
+}
+
+/// A base layer: Alpine with musl.
+fn alpine() -> Layer {
+    Layer::new().file("etc/os-release", ALPINE).file(DATABASE, &stanza("musl", "1-r0"))
+}
+
+#[track_caller]
+fn check(layers: &[Layer], expected_packages: &[&str], expected_codes: &[&str]) {
+    let inventory = inventory(layers);
+    assert_eq!(packages(&inventory), expected_packages);
+    assert_eq!(codes(&inventory), expected_codes, "{:#?}", inventory.diagnostics);
+}
+
+#[test]
+fn a_whiteout_removes_from_lower_layers() {
+    let base = alpine().file("node_modules/a/package.json", &manifest("a", "1.0.0"));
+    check(
+        &[base, Layer::new().whiteout("node_modules/a")],
+        &["apk musl 1-r0 since 0 in lib/apk/db/installed@0"],
+        &[],
+    );
+}
+
+#[test]
+fn a_whiteout_does_not_remove_from_its_own_layer() {
+    let replaced = "apk musl 1-r0 since 0 in lib/apk/db/installed@0";
+    let found = "npm a 2.0.0 since 1 in node_modules/a/package.json@1";
+    let base = || alpine().file("node_modules/a/package.json", &manifest("a", "1.0.0"));
+    let new = || Layer::new().file("node_modules/a/package.json", &manifest("a", "2.0.0"));
+    check(&[base(), new().whiteout("node_modules/a")], &[replaced, found], &[]);
+    let before =
+        Layer::new().whiteout("node_modules/a").file("node_modules/a/package.json", &manifest("a", "2.0.0"));
+    check(&[base(), before], &[replaced, found], &[]);
+}
+
+#[test]
+fn a_path_is_no_prefix_of_a_longer_name() {
+    let base = alpine()
+        .file("foo/node_modules/a/package.json", &manifest("a", "1.0.0"))
+        .file("foobar/node_modules/b/package.json", &manifest("b", "1.0.0"))
+        .file("foo.d/node_modules/c/package.json", &manifest("c", "1.0.0"));
+    check(
+        &[base, Layer::new().whiteout("foo")],
+        &[
+            "apk musl 1-r0 since 0 in lib/apk/db/installed@0",
+            "npm b 1.0.0 since 0 in foobar/node_modules/b/package.json@0",
+            "npm c 1.0.0 since 0 in foo.d/node_modules/c/package.json@0",
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn an_opaque_directory_hides_lower_children_wherever_it_stands() {
+    let base = || {
+        alpine()
+            .file("app/node_modules/a/package.json", &manifest("a", "1.0.0"))
+            .file("app/node_modules/b/package.json", &manifest("b", "1.0.0"))
+    };
+    let kept = [
+        "apk musl 1-r0 since 0 in lib/apk/db/installed@0",
+        "npm b 2.0.0 since 1 in app/node_modules/b/package.json@1",
+    ];
+    let new = || ("app/node_modules/b/package.json", manifest("b", "2.0.0"));
+    let first = Layer::new().opaque("app").file(new().0, &new().1);
+    let last = Layer::new().file(new().0, &new().1).opaque("app");
+    check(&[base(), first], &kept, &[]);
+    check(&[base(), last], &kept, &[]);
+}
+
+#[test]
+fn an_opaque_directory_is_not_followed_through_a_lower_link() {
+    let base = alpine().file("data/node_modules/a/package.json", &manifest("a", "1.0.0")).link("app", "data");
+    check(
+        &[base, Layer::new().opaque("app")],
+        &[
+            "apk musl 1-r0 since 0 in lib/apk/db/installed@0",
+            "npm a 1.0.0 since 0 in data/node_modules/a/package.json@0",
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn a_directory_replaced_by_a_file_or_a_link_hides_its_children() {
+    let base = || alpine().file("app/node_modules/a/package.json", &manifest("a", "1.0.0"));
+    let left = ["apk musl 1-r0 since 0 in lib/apk/db/installed@0"];
+    check(&[base(), Layer::new().file("app", "text")], &left, &[]);
+    check(&[base(), Layer::new().link("app", "elsewhere")], &left, &[]);
+    check(&[base(), Layer::new().file("app/node_modules", "text")], &left, &[]);
+}
+
+#[test]
+fn a_directory_replaces_a_lower_link_and_what_lies_behind_it_stays() {
+    let base = alpine().file("data/node_modules/a/package.json", &manifest("a", "1.0.0")).link("app", "data");
+    let top = Layer::new().directory("app").file("app/node_modules/b/package.json", &manifest("b", "1.0.0"));
+    check(
+        &[base, top],
+        &[
+            "apk musl 1-r0 since 0 in lib/apk/db/installed@0",
+            "npm a 1.0.0 since 0 in data/node_modules/a/package.json@0",
+            "npm b 1.0.0 since 1 in app/node_modules/b/package.json@1",
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn files_are_where_the_links_of_their_directories_lead() {
+    let base = alpine().link("app", "/srv/./current").link("srv/current", "../srv/v1");
+    let top = Layer::new().file("app/node_modules/a/package.json", &manifest("a", "1.0.0"));
+    let other = Layer::new().whiteout("srv/v1/node_modules/a");
+    check(
+        &[base.clone(), top.clone()],
+        &[
+            "apk musl 1-r0 since 0 in lib/apk/db/installed@0",
+            "npm a 1.0.0 since 1 in srv/v1/node_modules/a/package.json@1",
+        ],
+        &[],
+    );
+    check(&[base, top, other], &["apk musl 1-r0 since 0 in lib/apk/db/installed@0"], &[]);
+}
+
+#[test]
+fn a_package_file_overwritten_by_something_else_clears_the_package() {
+    let base = || alpine().file("node_modules/a/package.json", &manifest("a", "1.0.0"));
+    let left = ["apk musl 1-r0 since 0 in lib/apk/db/installed@0"];
+    check(
+        &[base(), Layer::new().file("node_modules/a/package.json", "{")],
+        &left,
+        &["note package-file-replaced", "gap malformed-package-metadata"],
+    );
+    check(
+        &[base(), Layer::new().file(DATABASE, "")],
+        &["npm a 1.0.0 since 0 in node_modules/a/package.json@0"],
+        &["gap package-database-emptied", "gap package-database-missing"],
+    );
+    check(
+        &[base(), Layer::new().whiteout("lib/apk")],
+        &["npm a 1.0.0 since 0 in node_modules/a/package.json@0"],
+        &["gap package-database-missing"],
+    );
+}
+
+#[test]
+fn a_problem_with_a_file_goes_with_the_file() {
+    let bad = Layer::new().file("node_modules/a/package.json", "{");
+    let left = ["apk musl 1-r0 since 0 in lib/apk/db/installed@0"];
+    check(&[alpine(), bad.clone()], &left, &["gap malformed-package-metadata"]);
+    check(&[alpine(), bad, Layer::new().whiteout("node_modules")], &left, &[]);
+}
+
+#[test]
+fn packages_are_attributed_to_the_layer_from_which_on_they_stayed() {
+    let database = |names: &[(&str, &str)]| {
+        let text: String = names.iter().map(|(name, version)| stanza(name, version)).collect();
+        Layer::new().file(DATABASE, &text)
+    };
+    let layers = [
+        alpine(),
+        database(&[("musl", "1-r0"), ("curl", "8-r0"), ("gone", "1-r0")]),
+        database(&[("musl", "1-r1"), ("curl", "8-r0")]),
+        database(&[("musl", "1-r1"), ("curl", "8-r0"), ("gone", "1-r0")]),
+    ];
+    check(
+        &layers,
+        &[
+            "apk curl 8-r0 since 1 in lib/apk/db/installed@3",
+            "apk gone 1-r0 since 3 in lib/apk/db/installed@3",
+            "apk musl 1-r1 since 2 in lib/apk/db/installed@3",
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn a_hard_link_is_a_second_name_of_what_was_read() {
+    let manifest_file = "node_modules/a/package.json";
+    let one = Layer::new()
+        .file(manifest_file, &manifest("a", "1.0.0"))
+        .hard_link("app/node_modules/a/package.json", manifest_file)
+        .file(manifest_file, &manifest("a", "2.0.0"));
+    check(
+        &[alpine(), one],
+        &[
+            "apk musl 1-r0 since 0 in lib/apk/db/installed@0",
+            "npm a 1.0.0 since 1 in app/node_modules/a/package.json@1",
+            "npm a 2.0.0 since 1 in node_modules/a/package.json@1",
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn a_hard_link_outlives_its_target_across_layers() {
+    let base = alpine().file("node_modules/a/package.json", &manifest("a", "1.0.0"));
+    let top = Layer::new()
+        .whiteout("node_modules/a")
+        .hard_link("app/node_modules/a/package.json", "node_modules/a/package.json");
+    check(
+        &[base, top],
+        &[
+            "apk musl 1-r0 since 0 in lib/apk/db/installed@0",
+            "npm a 1.0.0 since 0 in app/node_modules/a/package.json@1",
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn a_hard_link_to_something_unread_is_a_gap() {
+    let store = "store/0123";
+    let left = ["apk musl 1-r0 since 0 in lib/apk/db/installed@0"];
+    let link = |layer: Layer| layer.hard_link("node_modules/a/package.json", store);
+    let content = manifest("a", "1.0.0");
+    check(&[alpine(), link(Layer::new().file(store, &content))], &left, &["gap hard-link-not-followed"]);
+    check(&[alpine().file(store, &content), link(Layer::new())], &left, &["gap hard-link-not-followed"]);
+    let removed = Layer::new().whiteout("node_modules/a");
+    check(&[alpine().file(store, &content), link(Layer::new()), removed], &left, &[]);
+}
+
+#[test]
+fn well_known_files_behind_links_are_found_or_missed_aloud() {
+    let linked = Layer::new()
+        .file("usr/lib/os-release", ALPINE)
+        .link("etc/os-release", "../usr/lib/os-release")
+        .link("lib", "usr/lib")
+        .file("usr/lib/apk/db/installed", &stanza("musl", "1-r0"));
+    check(&[linked], &["apk musl 1-r0 since 0 in usr/lib/apk/db/installed@0"], &[]);
+    let moved = Layer::new()
+        .file("etc/os-release", ALPINE)
+        .link("lib/apk/db", "/data/apk")
+        .file("data/apk/installed", &stanza("musl", "1-r0"));
+    check(
+        &[moved],
+        &[],
+        &["gap no-packages-found", "gap package-database-missing", "gap symbolic-link-not-followed"],
+    );
+    let circle =
+        alpine().link("usr/lib/os-release", "../../etc/circle").link("etc/circle", "../usr/lib/os-release");
+    check(
+        &[circle],
+        &["apk musl 1-r0 since 0 in lib/apk/db/installed@0"],
+        &["gap symbolic-link-not-followed"],
+    );
+}
+
+#[test]
+fn links_stay_inside_the_root() {
+    let escaping = Layer::new()
+        .link("etc/os-release", "../../../../usr/lib/os-release")
+        .file("usr/lib/os-release", ALPINE)
+        .file(DATABASE, &stanza("musl", "1-r0"));
+    let inventory = inventory(&[escaping]);
+    assert_eq!(inventory.distribution.unwrap().id, "alpine");
+}
+
+#[test]
+fn two_files_of_one_package_are_one_package() {
+    let base = alpine()
+        .file("site-packages/x_y-1.0.dist-info/METADATA", "Name: x.y\nVersion: 1.0\n")
+        .file("site-packages/x_y.egg-info/PKG-INFO", "Name: X-Y\nVersion: 1.0\n")
+        .file("lib/node_modules/a/package.json", &manifest("a", "1.0.0"))
+        .file("opt/node_modules/a/package.json", &manifest("a", "1.0.0"));
+    check(
+        &[base],
+        &[
+            "apk musl 1-r0 since 0 in lib/apk/db/installed@0",
+            "pypi x.y 1.0 since 0 in site-packages/x_y-1.0.dist-info/METADATA@0 site-packages/x_y.egg-info/PKG-INFO@0",
+            "npm a 1.0.0 since 0 in lib/node_modules/a/package.json@0 opt/node_modules/a/package.json@0",
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn an_empty_image_says_that_nothing_was_found() {
+    check(&[], &[], &["gap no-packages-found", "gap unknown-distribution"]);
+    check(&[Layer::new()], &[], &["gap no-packages-found", "gap unknown-distribution"]);
+}
+
+#[test]
+fn programs_on_an_empty_base_need_no_distribution() {
+    let base = Layer::new().file("node_modules/a/package.json", &manifest("a", "1.0.0"));
+    check(&[base], &["npm a 1.0.0 since 0 in node_modules/a/package.json@0"], &["note unknown-distribution"]);
+}
+
+#[test]
+fn databases_that_cannot_be_read_are_named_while_they_are_there() {
+    let base =
+        || alpine().file("app/a.jar", "PK").file("app/b.jar", "PK").file("var/lib/rpm/rpmdb.sqlite", "");
+    let musl = ["apk musl 1-r0 since 0 in lib/apk/db/installed@0"];
+    let gap = "gap unsupported-package-database";
+    check(&[base()], &musl, &[gap, gap]);
+    check(&[base(), Layer::new().whiteout("app")], &musl, &[gap]);
+}

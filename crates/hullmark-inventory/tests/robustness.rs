@@ -1,0 +1,126 @@
+//! No bytes make an extractor panic, loop or grow without bound.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hullmark_inventory::extractors::ALL;
+use hullmark_inventory::{MAX_DIAGNOSTICS, MAX_PACKAGES, OpenFile};
+use proptest::prelude::*;
+
+/// Paths that reach each branch of each extractor.
+const PATHS: &[&str] = &[
+    "lib/apk/db/installed",
+    "var/lib/dpkg/status",
+    "var/lib/dpkg/status.d/x.md5sums",
+    "var/lib/dpkg/info/x:amd64.list",
+    "etc/os-release",
+    "etc/apk/repositories",
+    "etc/debian_version",
+    "usr/lib/python3/x-1.dist-info/METADATA",
+    "x.egg-info",
+    "node_modules/x/package.json",
+    "usr/bin/x",
+    "",
+];
+
+/// A limit may add its own diagnostic.
+const SLACK: usize = 3;
+
+fn check(path: &str, bytes: &[u8]) {
+    for extractor in ALL {
+        let found = extractor.extract(&OpenFile { path, bytes });
+        assert!(found.diagnostics.len() <= MAX_DIAGNOSTICS + SLACK);
+        assert!(found.packages.len() <= MAX_PACKAGES);
+        assert!(found.packages.iter().all(|package| !package.name.is_empty()));
+    }
+}
+
+fn fixture_files() -> Vec<(String, Vec<u8>)> {
+    let mut pending = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/extractors")];
+    let mut files: Vec<PathBuf> = Vec::new();
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { pending.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    files
+        .into_iter()
+        .filter_map(|path| {
+            let text = path.to_str().unwrap();
+            let (_, inside) = text.split_once("/fixtures/")?;
+            let (_, inside) = inside.split_once('/')?;
+            Some((inside.to_owned(), fs::read(&path).unwrap()))
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn arbitrary_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..2048), path in 0..PATHS.len()) {
+        check(PATHS[path], &bytes);
+    }
+
+    #[test]
+    fn arbitrary_lines_are_survived(text in "([A-Za-z:= \t(){}\"'@/.-]{0,12}\n?){0,60}", path in 0..PATHS.len()) {
+        check(PATHS[path], text.as_bytes());
+    }
+
+    #[test]
+    fn damaged_fixtures_are_survived(
+        which in any::<prop::sample::Index>(),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+        cut in any::<prop::sample::Index>(),
+        truncate in any::<bool>(),
+    ) {
+        let files = fixture_files();
+        let (path, mut bytes) = files[which.index(files.len())].clone();
+        for (position, value) in changes {
+            if !bytes.is_empty() {
+                let position = position.index(bytes.len());
+                bytes[position] = value;
+            }
+        }
+        if truncate && !bytes.is_empty() {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        check(&path, &bytes);
+    }
+}
+
+#[test]
+fn a_database_of_short_stanzas_is_cut_at_the_limit() {
+    let stanza = b"P:a\nV:1\n\n";
+    let database = stanza.repeat(MAX_PACKAGES + 10);
+    let found = hullmark_inventory::extractors::apk::parse(&OpenFile {
+        path: "lib/apk/db/installed",
+        bytes: &database,
+    });
+    assert_eq!(found.packages.len(), MAX_PACKAGES);
+    assert_eq!(found.diagnostics.iter().filter(|found| found.code == "limit-packages").count(), 1);
+}
+
+#[test]
+fn short_names_in_a_long_directory_do_not_multiply() {
+    let mut database = b"P:a\nV:1\nF:".to_vec();
+    database.extend(std::iter::repeat_n(b'd', 1024 * 1024));
+    database.push(b'\n');
+    database.extend(b"R:a\n".repeat(10_000));
+    let found = hullmark_inventory::extractors::apk::parse(&OpenFile {
+        path: "lib/apk/db/installed",
+        bytes: &database,
+    });
+    let taken: usize = found.owned.iter().flat_map(|owned| &owned.files).map(String::len).sum();
+    assert!(taken <= hullmark_inventory::MAX_OWNED_BYTES, "{taken}");
+    assert_eq!(found.diagnostics.iter().filter(|found| found.code == "limit-owned-files").count(), 1);
+}
+
+#[test]
+fn a_flood_of_malformed_lines_gives_few_diagnostics() {
+    check("var/lib/dpkg/status", &b"x\n".repeat(100_000));
+    check("etc/os-release", &b"x\n".repeat(100_000));
+}
