@@ -281,8 +281,8 @@ impl<'a> Judge<'a> {
         };
         let added = match (facts.finding, rule.on) {
             (Some(finding), _) => fix_of(finding).filter(|_| !names_fix(&filled, finding)),
-            (None, RuleSubject::Coverage) if !self.coverage.details.is_empty() => {
-                Some(self.coverage.details.join("; "))
+            (None, RuleSubject::Coverage) if asks_for_shortcomings(rule) => {
+                Some(self.coverage.details.join("; ")).filter(|details| !details.is_empty())
             }
             _ => None,
         };
@@ -291,6 +291,11 @@ impl<'a> Judge<'a> {
             None => one_line(&filled),
         }
     }
+}
+
+/// Whether a rule is about what could not be assessed, and not only about the age of feeds.
+fn asks_for_shortcomings(rule: &Rule) -> bool {
+    ["undetermined", "gaps", "not_covered", "codes"].iter().any(|fact| rule.when().contains(fact))
 }
 
 fn default_message(facts: &Facts<'_>) -> String {

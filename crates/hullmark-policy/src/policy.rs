@@ -326,14 +326,16 @@ fn actions_of(node: &Node, problems: &mut Problems) -> Option<BTreeMap<Stage, Ac
     let mut fields = Fields::of(node, "`actions`", problems)?;
     let words = [("none", Action::None), ("warn", Action::Warn), ("fail", Action::Fail)];
     let mut actions = BTreeMap::new();
+    let mut named = false;
     for stage in Stage::ALL {
         let Some(node) = fields.optional(stage.name()) else { continue };
+        named = true;
         if let Some(action) = word(node, stage.name(), &words, problems) {
             actions.insert(stage, action);
         }
     }
     fields.finish(problems);
-    if actions.is_empty() {
+    if !named {
         let hint = "add a stage, such as `build: fail`";
         problems.add(node.place, "the rule does nothing at any stage", Some(hint.to_owned()));
         return None;
@@ -383,8 +385,10 @@ fn grace_of(node: &Node, problems: &mut Problems) -> Option<Grace> {
         ("low", Severity::Low),
     ];
     let mut periods = BTreeMap::new();
+    let mut named = false;
     for (name, level) in levels {
         let Some(node) = fields.optional(name) else { continue };
+        named = true;
         let period = match &node.value {
             Yaml::Text(text) => durations::parse(text),
             Yaml::Integer(0) => Some(0),
@@ -406,7 +410,7 @@ fn grace_of(node: &Node, problems: &mut Problems) -> Option<Grace> {
         None => GraceFrom::Fix,
     };
     fields.finish(problems);
-    if periods.is_empty() {
+    if !named {
         problems.add(
             node.place,
             "`grace` names no severity",
