@@ -121,7 +121,20 @@ impl LayerCollector {
         }
     }
 
+    /// A file of this layer where a directory has to be gives way, and has removed what lower layers hold there.
+    fn make_way(&mut self, path: &str) {
+        let mut ancestor = path;
+        while let Some((parent, _)) = ancestor.rsplit_once('/') {
+            ancestor = parent;
+            if self.inventory.nodes.get(parent).is_some_and(|node| !matches!(node, Node::Symlink(_))) {
+                self.inventory.nodes.remove(parent);
+                self.inventory.opaque_directories.insert(parent.to_owned());
+            }
+        }
+    }
+
     fn insert(&mut self, path: &str, node: Node) {
+        self.make_way(path);
         // Of several entries of one name the last counts, and what is no directory has no children.
         self.inventory.directories.remove(path);
         remove_children(&mut self.inventory.nodes, path);
@@ -145,7 +158,10 @@ impl LayerVisitor for LayerCollector {
                 return Ok(());
             }
             EntryKind::Directory => {
-                self.inventory.nodes.remove(&entry.path);
+                self.make_way(&entry.path);
+                if self.inventory.nodes.remove(&entry.path).is_some() {
+                    self.inventory.opaque_directories.insert(entry.path.clone());
+                }
                 self.inventory.directories.insert(entry.path.clone());
                 return Ok(());
             }

@@ -1,0 +1,195 @@
+//! The distribution, the ecosystem of its packages, and what they own.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use common::{Layer, codes, inventory, inventory_in_order};
+use hullmark_types::{Inventory, Package, canonical_json};
+
+fn package<'a>(inventory: &'a Inventory, name: &str) -> &'a Package {
+    inventory.packages.iter().find(|package| package.name == name).unwrap()
+}
+
+#[track_caller]
+fn check_distribution(
+    files: &[(&str, &str)],
+    expected: Option<(&str, Option<&str>)>,
+    ecosystem: Option<&str>,
+) {
+    let layer = files.iter().fold(Layer::new(), |layer, (path, text)| layer.file(path, text));
+    let inventory = inventory(&[layer]);
+    let found = inventory.distribution.as_ref();
+    assert_eq!(found.map(|known| (known.id.as_str(), known.version.as_deref())), expected);
+    assert_eq!(found.and_then(|known| known.ecosystem()).as_deref(), ecosystem);
+    let is_unknown = codes(&inventory).contains(&"gap unknown-distribution".to_owned());
+    assert_eq!(is_unknown, ecosystem.is_none());
+}
+
+#[test]
+fn the_distribution_is_found_in_any_of_its_files() {
+    let os_release = |id: &str, version: &str| format!("ID={id}\nVERSION_ID={version}\n");
+    let debian = os_release("debian", "12");
+    check_distribution(&[("etc/os-release", &debian)], Some(("debian", Some("12"))), Some("Debian:12"));
+    check_distribution(&[("usr/lib/os-release", &debian)], Some(("debian", Some("12"))), Some("Debian:12"));
+    check_distribution(
+        &[("etc/os-release", ""), ("usr/lib/os-release", &debian)],
+        Some(("debian", Some("12"))),
+        Some("Debian:12"),
+    );
+    check_distribution(
+        &[("etc/os-release", &debian), ("usr/lib/os-release", &os_release("debian", "11"))],
+        Some(("debian", Some("12"))),
+        Some("Debian:12"),
+    );
+    check_distribution(&[("etc/os-release", "ID=wolfi\n")], Some(("wolfi", None)), Some("Wolfi"));
+    check_distribution(
+        &[("etc/alpine-release", "3.7.3\n")],
+        Some(("alpine", Some("3.7.3"))),
+        Some("Alpine:v3.7"),
+    );
+    check_distribution(
+        &[("etc/debian_version", "10.13\n")],
+        Some(("debian", Some("10.13"))),
+        Some("Debian:10"),
+    );
+    check_distribution(&[("etc/debian_version", "trixie/sid\n")], Some(("debian", None)), None);
+    check_distribution(&[("etc/os-release", "ID=debian\n")], Some(("debian", None)), None);
+    check_distribution(&[("etc/os-release", &os_release("plan9", "4"))], Some(("plan9", Some("4"))), None);
+    check_distribution(&[("etc/os-release", "\u{0}\u{1}")], None, None);
+}
+
+#[test]
+fn the_repositories_of_alpine_beat_its_os_release() {
+    let files = |repositories: &'static str| {
+        [("etc/os-release", "ID=alpine\nVERSION_ID=3.18.2\n"), ("etc/apk/repositories", repositories)]
+    };
+    let check = |repositories, version, ecosystem| {
+        check_distribution(&files(repositories), Some(("alpine", Some(version))), Some(ecosystem));
+    };
+    check("http://a/alpine/v3.18/main\n", "3.18.2", "Alpine:v3.18");
+    check("http://a/alpine/v3.19/main\n", "3.19", "Alpine:v3.19");
+    check("http://a/alpine/v3.1/main\n", "3.1", "Alpine:v3.1");
+    check("http://a/alpine/edge/main\n", "edge", "Alpine:edge");
+    check("/media/cdrom\n", "3.18.2", "Alpine:v3.18");
+    let wolfi = [("etc/os-release", "ID=wolfi\n"), ("etc/apk/repositories", "http://a/alpine/edge/main\n")];
+    check_distribution(&wolfi, Some(("wolfi", None)), Some("Wolfi"));
+}
+
+#[test]
+fn system_packages_have_the_ecosystem_source_and_url_of_the_distribution() {
+    let layer = Layer::new()
+        .file("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n")
+        .file("var/lib/dpkg/status", "Package: libexample1\nStatus: install ok installed\nArchitecture: amd64\nSource: example (1:2.0-3)\nVersion: 2.0-3+b1\n");
+    let inventory = inventory(&[layer]);
+    let found = package(&inventory, "libexample1");
+    assert_eq!(found.ecosystem.as_deref(), Some("Debian:12"));
+    assert_eq!(found.purl, "pkg:deb/debian/libexample1@2.0-3%2Bb1?arch=amd64&distro=debian-12");
+    assert_eq!((found.advisory_name().as_str(), found.advisory_version()), ("example", "1:2.0-3"));
+    assert_eq!(found.found_by, "dpkg");
+}
+
+#[test]
+fn the_packages_of_third_parties_are_not_covered_by_the_distribution() {
+    let layer = Layer::new()
+        .file("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n")
+        .file("var/lib/dpkg/status", "Package: nginx\nVersion: 1.27.0-1~bookworm\nMaintainer: NGINX Packaging <nginx-packaging@f5.com>\n\nPackage: zlib1g\nVersion: 1\nMaintainer: Mark Brown <broonie@debian.org>\n\n");
+    let inventory = inventory(&[layer]);
+    assert_eq!(package(&inventory, "nginx").ecosystem, None);
+    assert_eq!(package(&inventory, "zlib1g").ecosystem.as_deref(), Some("Debian:12"));
+    assert_eq!(codes(&inventory), ["note third-party-package"]);
+}
+
+const METADATA: &str = "Name: six\nVersion: 1.16.0\n";
+
+/// Where the metadata of a Python distribution is, and where the list of a Debian package says that it is.
+fn owner(evidence: &str, listed: &str, maintainer: &str, links: &[(&str, &str)]) -> Option<String> {
+    let status =
+        format!("Package: python3-six\nVersion: 1.16.0-4\nArchitecture: all\nMaintainer: {maintainer}\n");
+    let base = Layer::new()
+        .file("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n")
+        .file("var/lib/dpkg/status", &status)
+        .file("var/lib/dpkg/info/python3-six.list", &format!("/.\n/usr\n{listed}\n"));
+    let base = links.iter().fold(base, |layer, (path, target)| layer.link(path, target));
+    let inventory = inventory(&[base.file(evidence, METADATA)]);
+    package(&inventory, "six").owner.clone()
+}
+
+#[test]
+fn language_packages_have_the_system_package_that_installed_them_as_owner() {
+    let debian = "A Maintainer <maintainer@debian.org>";
+    let own = Some("pkg:deb/debian/python3-six@1.16.0-4?arch=all&distro=debian-12".to_owned());
+    let path = "usr/lib/python3/dist-packages/six-1.16.0.egg-info/PKG-INFO";
+    assert_eq!(owner(path, &format!("/{path}"), debian, &[]), own);
+    // Merged /usr, with and without the link, in either direction.
+    assert_eq!(owner("usr/lib/six.egg-info", "/lib/six.egg-info", debian, &[]), own);
+    assert_eq!(owner("lib/six.egg-info", "/usr/lib/six.egg-info", debian, &[]), own);
+    assert_eq!(owner("usr/lib/six.egg-info", "/lib/six.egg-info", debian, &[("lib", "usr/lib")]), own);
+    // A link of the image's own.
+    assert_eq!(owner("opt/v1/six.egg-info", "/srv/six.egg-info", debian, &[("srv", "/opt/v1")]), own);
+    // Something else at another place, or in a directory that the package lists.
+    assert_eq!(owner("usr/local/lib/six.egg-info", "/usr/lib/six.egg-info", debian, &[]), None);
+    assert_eq!(owner("usr/six.egg-info/PKG-INFO", "/usr/six.egg-info", debian, &[]), None);
+    // The distribution says nothing of what a third party installs.
+    assert_eq!(owner(path, &format!("/{path}"), "Docker <support@docker.com>", &[]), None);
+}
+
+#[test]
+fn the_architecture_of_a_list_chooses_among_packages_of_one_name() {
+    let stanza = |architecture: &str| format!("Package: x\nVersion: 1\nArchitecture: {architecture}\n\n");
+    let layer = Layer::new()
+        .file("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n")
+        .file("var/lib/dpkg/status", &(stanza("amd64") + &stanza("i386")))
+        .file("var/lib/dpkg/info/x:i386.list", "/usr/lib/six.egg-info\n")
+        .file("usr/lib/six.egg-info", METADATA);
+    let owner = package(&inventory(&[layer]), "six").owner.clone().unwrap();
+    assert!(owner.contains("arch=i386"), "{owner}");
+}
+
+#[test]
+fn the_database_of_apk_names_owned_files() {
+    let layer = Layer::new()
+        .file("etc/os-release", "ID=alpine\nVERSION_ID=3.18.2\n")
+        .file(
+            "lib/apk/db/installed",
+            "P:py3-six\nV:1.16.0-r6\nA:noarch\nF:usr/lib/python3.11/site-packages/six-1.16.0.dist-info\nR:METADATA\n\n",
+        )
+        .file("usr/lib/python3.11/site-packages/six-1.16.0.dist-info/METADATA", METADATA);
+    assert_eq!(
+        package(&inventory(&[layer]), "six").owner.as_deref(),
+        Some("pkg:apk/alpine/py3-six@1.16.0-r6?arch=noarch&distro=alpine-3.18.2")
+    );
+}
+
+#[test]
+fn the_order_in_which_layers_arrive_does_not_matter() {
+    let layers = [
+        Layer::new().file("etc/os-release", "ID=alpine\nVERSION_ID=3.18.2\n").file("a.egg-info", METADATA),
+        Layer::new().file("lib/apk/db/installed", "P:a\nV:1-r0\n\nbad\n\n").file("b.jar", ""),
+        Layer::new().whiteout("a.egg-info").file("node_modules/a/package.json", "{}"),
+    ];
+    let expected = canonical_json(&inventory(&layers)).unwrap();
+    for order in [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        assert_eq!(canonical_json(&inventory_in_order(&layers, order)).unwrap(), expected, "{order:?}");
+    }
+}
+
+#[test]
+fn a_layer_kept_as_json_is_the_layer() {
+    let layer = Layer::new()
+        .file("lib/apk/db/installed", "P:a\nV:1-r0\nF:usr\nR:b\n\nbad\n\n")
+        .link("x", "y")
+        .hard_link("z", "absent")
+        .whiteout("w")
+        .opaque("o")
+        .directory("d")
+        .read();
+    let text = serde_json::to_string(&layer).unwrap();
+    assert_eq!(serde_json::from_str::<hullmark_inventory::LayerInventory>(&text).unwrap(), layer);
+}
+
+#[test]
+fn a_file_above_the_limit_is_a_gap() {
+    let large = "x".repeat(1024 * 1024 + 1);
+    let inventory = inventory(&[Layer::new().file("etc/os-release", &large)]);
+    assert!(codes(&inventory).contains(&"gap limit-file-size".to_owned()));
+}
