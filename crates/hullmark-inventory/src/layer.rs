@@ -14,6 +14,9 @@ use crate::{Extraction, Extractor, FileFacts, OpenFile};
 /// A buffer larger than this is given back after the file that needed it.
 const KEPT_BUFFER: usize = 16 * 1024 * 1024;
 
+/// The longest target of a symbolic link, and the longest path that links lead to: `PATH_MAX` of Linux.
+pub(crate) const MAX_PATH_LENGTH: usize = 4096;
+
 /// What one layer brings, hides and removes. Serialisable, so that it can be kept by the digest of the layer and
 /// [`extractor_set_version`](crate::extractors::extractor_set_version).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +104,16 @@ impl LayerCollector {
         Node::File(Some(self.inventory.contents.len() - 1))
     }
 
+    fn symbolic_link(&mut self, path: &str, target: &str) -> Node {
+        if target.len() <= MAX_PATH_LENGTH {
+            return Node::Symlink(target.to_owned());
+        }
+        let message =
+            format!("the target of the symbolic link is {} bytes long; it is not followed", target.len());
+        self.inventory.diagnostics.push(Diagnostic::gap("limit-path-length", path, message));
+        Node::Other
+    }
+
     /// A hard link is a second name of what its target is at this point of the layer.
     fn hard_link(&mut self, path: &str, target: &str) -> Node {
         let content = match self.inventory.nodes.get(target) {
@@ -165,8 +178,17 @@ impl LayerVisitor for LayerCollector {
                 self.inventory.directories.insert(entry.path.clone());
                 return Ok(());
             }
-            EntryKind::File => self.file(entry, content)?,
-            EntryKind::Symlink { target } => Node::Symlink(target.clone()),
+            // Only a directory can be the root; anything else of that name is nonsense that must not hide it.
+            _ if entry.path.is_empty() => return Ok(()),
+            EntryKind::File => match self.file(entry, content) {
+                Ok(node) => node,
+                Err(error) => {
+                    // The file is there, whatever it holds, and hides what lower layers have of that name.
+                    self.insert(&entry.path, Node::File(None));
+                    return Err(error);
+                }
+            },
+            EntryKind::Symlink { target } => self.symbolic_link(&entry.path, target),
             EntryKind::Hardlink { target } => self.hard_link(&entry.path, target),
             EntryKind::Other => Node::Other,
         };

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use hullmark_types::{Diagnostic, PackageKind};
 
-use crate::layer::{Content, LayerInventory, Node, child_range, unread_by, unread_hard_link};
+use crate::layer::{
+    Content, LayerInventory, MAX_PATH_LENGTH, Node, child_range, unread_by, unread_hard_link,
+};
 
 /// As many symbolic links are followed for one path as Linux follows.
 const MAX_LINKS: usize = 40;
@@ -118,7 +120,8 @@ impl<'a> Root<'a> {
         self.replaced.values()
     }
 
-    /// Follows all symbolic links in `path`, inside the root; the result need not exist. `None` after too many links.
+    /// Follows all symbolic links in `path`, inside the root; the result need not exist. `None` after too
+    /// many links, or when the path becomes too long.
     pub(crate) fn resolve(&self, path: &str) -> Option<String> {
         let mut rest: VecDeque<String> = path.split('/').map(str::to_owned).collect();
         let mut real = String::new();
@@ -137,6 +140,9 @@ impl<'a> Root<'a> {
                 real.push('/');
             }
             real.push_str(&part);
+            if real.len() > MAX_PATH_LENGTH.max(path.len()) {
+                return None;
+            }
             if let Some(Live { node: LiveNode::Symlink(target), .. }) = self.nodes.get(&real) {
                 links += 1;
                 if links > MAX_LINKS {

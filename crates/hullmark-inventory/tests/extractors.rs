@@ -2,7 +2,7 @@
 //!
 //! `src/extractors/<name>/fixtures/<case>/` is the root of a small file system; `fixtures/<case>.json` beside it holds
 //! what the extractor finds there, by path. With `UPDATE_GOLDEN=1` in the environment the expectations are written anew.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,9 +1,10 @@
 //! The rules by which layers make up an image.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod common;
 
 use common::{Layer, codes, inventory, packages};
+use hullmark_image::{Entry, EntryKind, LayerVisitor};
+use hullmark_inventory::{LayerCollector, merge};
 
 const ALPINE: &str = "ID=alpine\nVERSION_ID=3.18.2\n";
 const DATABASE: &str = "lib/apk/db/installed";
@@ -310,4 +311,46 @@ fn databases_that_cannot_be_read_are_named_while_they_are_there() {
     let gap = "gap unsupported-package-database";
     check(&[base()], &musl, &[gap, gap]);
     check(&[base(), Layer::new().whiteout("app")], &musl, &[gap]);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_hides_the_one_below() {
+    struct Broken;
+    impl std::io::Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("broken"))
+        }
+    }
+    let mut top = LayerCollector::default();
+    let path = "node_modules/a/package.json".to_owned();
+    let entry = Entry { path, kind: EntryKind::File, mode: 0o644, size: 10 };
+    assert!(top.entry(&entry, &mut Broken).is_err());
+    let base = alpine().file("node_modules/a/package.json", &manifest("a", "1.0.0")).read();
+    let inventory =
+        merge(common::subject(), None, common::layer_infos(2), &[base, top.finish(Vec::new())], Vec::new());
+    assert_eq!(packages(&inventory), ["apk musl 1-r0 since 0 in lib/apk/db/installed@0"]);
+}
+
+#[test]
+fn an_entry_that_claims_to_be_the_root_hides_nothing() {
+    let musl = ["apk musl 1-r0 since 0 in lib/apk/db/installed@0"];
+    check(&[alpine(), Layer::new().link("", "elsewhere").file("", "text").directory("")], &musl, &[]);
+    check(&[alpine(), Layer::new().hard_link("", "lib/apk/db/installed")], &musl, &[]);
+    let emptied = ["gap no-packages-found", "gap unknown-distribution"];
+    check(&[alpine(), Layer::new().opaque("")], &[], &emptied);
+}
+
+#[test]
+fn links_that_grow_without_end_are_survived() {
+    let long = format!("x/{}", "y/".repeat(1500));
+    let base = (0..60).fold(alpine(), |layer, number| {
+        layer
+            .link(&format!("{long}l{number}"), &format!("l{}", number + 1))
+            .link(&format!("l{number}"), &long)
+    });
+    let top = Layer::new()
+        .file(&format!("l0/{long}/l0/node_modules/a/package.json"), &manifest("a", "1.0.0"))
+        .link("too-long", &"z".repeat(5000));
+    let codes = codes(&inventory(&[base, top]));
+    assert_eq!(codes, ["gap limit-path-length"]);
 }

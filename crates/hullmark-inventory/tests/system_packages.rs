@@ -1,5 +1,4 @@
 //! The distribution, the ecosystem of its packages, and what they own.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod common;
 

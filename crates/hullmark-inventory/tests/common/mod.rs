@@ -1,5 +1,5 @@
 //! Layers written by hand, and short forms of inventories.
-#![expect(dead_code, reason = "each test binary uses a part of it")]
+#![expect(dead_code, clippy::unwrap_used, reason = "tests; each binary uses a part of it")]
 
 use hullmark_image::{Entry, EntryKind, LayerVisitor};
 use hullmark_inventory::{InventoryVisitor, LayerCollector, LayerInventory};
