@@ -1,0 +1,43 @@
+//! Hard limits on what an image may make us do.
+
+/// Limits on one image. A limit that is hit becomes a diagnostic, and the rest of the image goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Entries of one layer.
+    pub max_entries: u64,
+    /// Size of one file, in bytes.
+    pub max_file_size: u64,
+    /// Uncompressed size of one layer, in bytes.
+    pub max_layer_size: u64,
+    /// Uncompressed size of all layers together, in bytes.
+    pub max_image_size: u64,
+    /// Uncompressed bytes for each compressed byte.
+    pub max_ratio: u64,
+    /// Uncompressed bytes below which the ratio is not judged.
+    pub ratio_floor: u64,
+    /// Length of a path, in bytes.
+    pub max_path_length: usize,
+    /// Components of a path.
+    pub max_path_depth: usize,
+    /// Size of a manifest, index or configuration, in bytes.
+    pub max_document_size: u64,
+    /// Layers of an image.
+    pub max_layers: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_entries: 2_000_000,
+            max_file_size: 32 << 30,
+            max_layer_size: 64 << 30,
+            max_image_size: 128 << 30,
+            max_ratio: 500,
+            ratio_floor: 512 << 20,
+            max_path_length: 4096,
+            max_path_depth: 128,
+            max_document_size: 8 << 20,
+            max_layers: 1024,
+        }
+    }
+}
