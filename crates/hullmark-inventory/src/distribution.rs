@@ -3,6 +3,7 @@
 use hullmark_types::{Diagnostic, Distribution, PackageKind};
 
 use crate::root::Root;
+use crate::text::excerpt;
 use crate::{DistributionClue, FoundPackage};
 
 /// Judges the clues in the order of their strength. `ID` comes first: some distributions have no version. For Alpine the
@@ -55,7 +56,7 @@ pub(crate) fn assess(
         Some(known) => {
             let message = format!(
                 "no advisories are known for `{}`: its distribution or release is unknown, so {system} operating system packages are not assessed",
-                known.display_name()
+                excerpt(&known.display_name())
             );
             findings.push(Diagnostic::gap("unknown-distribution", "etc/os-release", message));
         }
@@ -78,7 +79,7 @@ pub(crate) fn assess(
     {
         let message = format!(
             "`{}` uses {kind} packages, but none was found: the package database is missing, empty or unreadable",
-            known.display_name()
+            excerpt(&known.display_name())
         );
         findings.push(Diagnostic::gap("package-database-missing", "", message));
     }

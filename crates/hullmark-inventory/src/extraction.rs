@@ -3,10 +3,18 @@
 use hullmark_types::{Diagnostic, Distribution, PackageKind, SourcePackage};
 use serde::{Deserialize, Serialize};
 
+use crate::text::{cut, excerpt};
+
 /// The most packages taken from one file.
 pub const MAX_PACKAGES: usize = 100_000;
 /// The most bytes of owned paths taken from one file that writes them short.
 pub const MAX_OWNED_BYTES: usize = 64 * 1024 * 1024;
+/// The longest name, version or architecture, in bytes.
+const MAX_NAME: usize = 1024;
+/// The longest licence or vendor, in bytes.
+const MAX_TEXT: usize = 1024;
+/// The most licences of one package.
+const MAX_LICENSES: usize = 64;
 /// The most diagnostics taken from one file.
 pub const MAX_DIAGNOSTICS: usize = 50;
 
@@ -100,16 +108,26 @@ impl Extraction {
             && self.diagnostics.is_empty()
     }
 
-    /// Adds a package.
-    pub fn add_package(&mut self, path: &str, package: FoundPackage) {
-        match self.packages.len().cmp(&MAX_PACKAGES) {
-            std::cmp::Ordering::Less => self.packages.push(package),
-            _ => self.report_once(Diagnostic::gap(
-                "limit-packages",
-                path,
-                format!("more than {MAX_PACKAGES} packages in one file; the rest was not taken"),
-            )),
+    /// Adds a package. One whose name, version or architecture is empty or absurdly long where it must not be is a gap
+    /// instead; texts that nothing depends on are cut.
+    pub fn add_package(&mut self, path: &str, mut package: FoundPackage) {
+        let source = package.source.as_ref();
+        let names = std::iter::once(&package.name).chain(source.map(|source| &source.name));
+        let versions = std::iter::once(&package.version).chain(source.map(|source| &source.version));
+        let is_sound = names.clone().all(|name| !name.is_empty())
+            && names.chain(versions).chain(&package.architecture).all(|text| text.len() <= MAX_NAME);
+        if !is_sound {
+            let message =
+                format!("`{}` has a name or version that is empty or absurdly long", excerpt(&package.name));
+            return self.gap("malformed-package-metadata", path, message);
         }
+        if self.packages.len() >= MAX_PACKAGES {
+            let message = format!("more than {MAX_PACKAGES} packages in one file; the rest was not taken");
+            return self.report_once(Diagnostic::gap("limit-packages", path, message));
+        }
+        package.licenses.truncate(MAX_LICENSES);
+        package.licenses.iter_mut().chain(&mut package.vendor).for_each(|text| cut(text, MAX_TEXT));
+        self.packages.push(package);
     }
 
     /// Reports a gap.

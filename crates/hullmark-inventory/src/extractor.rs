@@ -59,6 +59,52 @@ impl<'a> OpenFile<'a> {
 
 /// Finds one kind of software. Stateless: the result for a file depends on its path and content alone.
 ///
+/// # Example
+/// An extractor for a package manager that writes one `name version` per line:
+/// ```
+/// use hullmark_inventory::{Extraction, Extractor, FoundPackage, OpenFile};
+/// use hullmark_types::PackageKind;
+///
+/// /// Reads the list of a small package manager.
+/// struct Lines;
+///
+/// impl Extractor for Lines {
+///     fn name(&self) -> &'static str {
+///         "lines"
+///     }
+///
+///     fn summary(&self) -> &'static str {
+///         "Packages of the line manager, from `var/lib/lines`"
+///     }
+///
+///     fn well_known_paths(&self) -> &'static [&'static str] {
+///         &["var/lib/lines"]
+///     }
+///
+///     fn extract(&self, file: &OpenFile<'_>) -> Extraction {
+///         let mut found = Extraction::default();
+///         for (position, line) in String::from_utf8_lossy(file.bytes).lines().enumerate() {
+///             match line.split_once(' ') {
+///                 Some((name, version)) => {
+///                     found.add_package(file.path, FoundPackage::new(PackageKind::Npm, name, version));
+///                 }
+///                 None => found.gap(
+///                     "malformed-package-database",
+///                     file.path,
+///                     format!("line {} has no version", position + 1),
+///                 ),
+///             }
+///         }
+///         found
+///     }
+/// }
+///
+/// let file = OpenFile { path: "var/lib/lines", bytes: b"left 1.0.0\nright\n" };
+/// let found = Lines.extract(&file);
+/// assert_eq!(found.packages, [FoundPackage::new(PackageKind::Npm, "left", "1.0.0")]);
+/// assert_eq!(found.diagnostics[0].message, "line 2 has no version");
+/// ```
+///
 /// An extractor is a directory `src/extractors/<name>/` with a `mod.rs` and `fixtures/`, and one line in
 /// [`ALL`](crate::extractors::ALL).
 pub trait Extractor: Sync {

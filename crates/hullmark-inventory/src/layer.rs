@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::extractor::HEAD_LENGTH;
 use crate::extractors::ALL;
+use crate::text::excerpt;
 use crate::{Extraction, Extractor, FileFacts, OpenFile};
 
 /// A buffer larger than this is given back after the file that needed it.
@@ -231,8 +232,10 @@ pub(crate) fn unread_by(path: &str, known: &Content) -> Vec<&'static str> {
 /// The finding for a hard link that leads to something unread.
 pub(crate) fn unread_hard_link(path: &str, target: &str) -> Extraction {
     let mut found = Extraction::default();
-    let message =
-        format!("a hard link to `{target}`, which was not read under that name, so it was not assessed");
+    let message = format!(
+        "a hard link to `{}`, which was not read under that name, so it was not assessed",
+        excerpt(target)
+    );
     found.gap("hard-link-not-followed", path, message);
     found
 }

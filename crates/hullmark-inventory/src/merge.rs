@@ -12,6 +12,7 @@ use crate::layer::LayerInventory;
 use crate::ownership::{OwnerKey, owners};
 use crate::purl::package_url;
 use crate::root::{LiveNode, Root};
+use crate::text::excerpt;
 use crate::third_party::is_third_party;
 use crate::{FoundPackage, OwnedFiles, distribution, unsupported};
 
@@ -108,7 +109,8 @@ fn unread_links(root: &Root<'_>) -> Vec<Diagnostic> {
                 Some(real) if real == *path || is_read(&real) => {}
                 Some(real) => {
                     let message = format!(
-                        "a symbolic link leads to `{real}`, which was not read under that name, so it was not assessed"
+                        "a symbolic link leads to `{}`, which was not read under that name, so it was not assessed",
+                        excerpt(&real)
                     );
                     gaps.push(Diagnostic::gap("symbolic-link-not-followed", *path, message));
                 }
@@ -145,9 +147,9 @@ fn assemble(
         if package.kind.is_operating_system() && is_third_party(package) {
             let message = format!(
                 "`{} {}` comes from {}, so the distribution's advisories do not cover it",
-                package.name,
-                package.version,
-                package.vendor.as_deref().unwrap_or("a third party")
+                excerpt(&package.name),
+                excerpt(&package.version),
+                package.vendor.as_deref().map_or_else(|| "a third party".to_owned(), excerpt)
             );
             said.insert(Diagnostic::note("third-party-package", found.path, message).in_layer(found.layer));
         }

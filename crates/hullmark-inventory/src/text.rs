@@ -21,3 +21,11 @@ pub(crate) fn non_empty(text: &str) -> Option<String> {
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
 }
+
+/// Cuts the text to at most `length` bytes.
+pub(crate) fn cut(text: &mut String, length: usize) {
+    let end = (0..=length).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    if text.len() > length {
+        text.truncate(end);
+    }
+}

@@ -1,5 +1,5 @@
 //! The extractors against the tools whose files they read, where those are at hand.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,5 @@
 //! The distribution, the ecosystem of its packages, and what they own.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod common;
 
@@ -191,4 +192,28 @@ fn a_file_above_the_limit_is_a_gap() {
     let large = "x".repeat(1024 * 1024 + 1);
     let inventory = inventory(&[Layer::new().file("etc/os-release", &large)]);
     assert!(codes(&inventory).contains(&"gap limit-file-size".to_owned()));
+}
+
+#[test]
+fn values_of_absurd_length_are_refused() {
+    let long = "9".repeat(100_000);
+    check_distribution(&[("etc/os-release", &format!("ID={long}\n"))], None, None);
+    let os_release = format!("ID=debian\nVERSION_ID={long}\n");
+    check_distribution(&[("etc/os-release", &os_release)], Some(("debian", None)), None);
+    let status = |field: &str| {
+        let fields = ["Package", "Version", "Architecture", "Source", "Maintainer"];
+        let value = |name: &&str| format!("{name}: {}\n", if *name == field { &long } else { "1" });
+        fields.iter().map(value).collect::<String>()
+    };
+    let layer = |field| {
+        Layer::new()
+            .file("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n")
+            .file("var/lib/dpkg/status", &status(field))
+    };
+    for field in ["Package", "Version", "Architecture", "Source"] {
+        let codes = codes(&inventory(&[layer(field)]));
+        assert!(codes.contains(&"gap malformed-package-metadata".to_owned()), "{field}: {codes:?}");
+    }
+    let cut = inventory(&[layer("Maintainer")]);
+    assert!(package(&cut, "1").vendor.as_ref().unwrap().len() < 2000);
 }

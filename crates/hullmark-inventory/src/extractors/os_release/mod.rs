@@ -6,6 +6,9 @@ use hullmark_types::Distribution;
 use crate::text::{excerpt, lines, non_empty};
 use crate::{DistributionClue, Extraction, Extractor, OpenFile};
 
+/// The longest value that is believed; every package carries some of them in its package URL.
+const MAX_VALUE: usize = 256;
+
 /// Reads the files that name the distribution.
 pub struct OsRelease;
 
@@ -64,6 +67,12 @@ pub fn parse(file: &OpenFile<'_>) -> Extraction {
             continue;
         };
         let value = unquote(value.trim());
+        if value.len() > MAX_VALUE {
+            let message =
+                format!("the value of `{}` is {} bytes long and is ignored", excerpt(key), value.len());
+            found.note("malformed-os-release", file.path, message);
+            continue;
+        }
         match key.trim() {
             "ID" => distribution.id = value.trim().to_ascii_lowercase(),
             "VERSION_ID" => distribution.version = non_empty(&value),
