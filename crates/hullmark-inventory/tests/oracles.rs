@@ -1,6 +1,8 @@
 //! The extractors against the tools whose files they read, where those are at hand.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
+mod common;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -173,4 +175,47 @@ fn go_names_the_same_build_information() {
         assert_eq!(names[0].0, "stdlib");
         assert!(!names[0].1.is_empty());
     }
+}
+
+#[test]
+fn dpkg_query_names_the_same_owners() {
+    let root = Path::new("/");
+    let mut files = Vec::new();
+    files_below(Path::new("/usr/lib/python3/dist-packages"), 2, &mut files);
+    files.retain(|file| {
+        let path = file.strip_prefix(root).unwrap().to_str().unwrap_or("");
+        extractor("python").wants(&FileFacts { path, size: 1, mode: 0 })
+    });
+    let mut arguments = vec!["-S"];
+    arguments.extend(files.iter().filter_map(|file| file.to_str()));
+    if files.is_empty() {
+        println!("skipped: there are no Python packages of Debian");
+        return;
+    }
+    let Some(listing) = output("dpkg-query", &arguments, None) else { return };
+    let expected: BTreeSet<_> = listing
+        .lines()
+        .filter_map(|line| line.split_once(": /"))
+        .map(|(owner, path)| (path.to_owned(), owner.split(':').next().unwrap_or("").to_owned()))
+        .collect();
+    let mut lists = Vec::new();
+    files_below(Path::new("/var/lib/dpkg/info"), 0, &mut lists);
+    files.extend(lists.into_iter().filter(|file| file.extension().is_some_and(|name| name == "list")));
+    files.extend(["/etc/os-release", "/var/lib/dpkg/status"].map(PathBuf::from));
+    let text = |file: &Path| String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned();
+    let layer = files.iter().fold(common::Layer::new(), |layer, file| {
+        layer.file(file.strip_prefix(root).unwrap().to_str().unwrap(), &text(file))
+    });
+    let inventory = common::inventory(&[layer]);
+    let owner = |purl: &str| {
+        inventory.packages.iter().find(|package| package.purl == purl).map(|package| package.name.clone())
+    };
+    let found: BTreeSet<_> = inventory
+        .packages
+        .iter()
+        .filter(|package| !package.kind.is_operating_system())
+        .flat_map(|package| package.locations.iter().map(move |place| (place, package.owner.as_deref())))
+        .map(|(place, purl)| (place.path.clone(), purl.and_then(owner).unwrap_or_default()))
+        .collect();
+    assert_eq!(found, expected);
 }
