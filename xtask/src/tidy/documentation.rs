@@ -12,7 +12,7 @@ const INDEX: &str = "docs/README.md";
 /// Directories with one plugin in each subdirectory, and the page that has a line for each.
 const PLUGINS: &[(&str, &str)] = &[
     ("crates/hullmark-inventory/src/extractors", "docs/reference/extractors.md"),
-    ("crates/hullmark-advisory/src/feeds", "docs/reference/feeds.md"),
+    ("crates/hullmark-advisory/src/feeds", "docs/advisories.md"),
 ];
 
 /// Check the documents against the lists.
