@@ -4,12 +4,25 @@
 //! [`Image::walk`] hands the entries of each layer to an [`ImageVisitor`], in one streaming pass with every digest
 //! verified. Hostile input is the normal case: see [`Limits`].
 
+mod archive;
+mod auth;
 mod compression;
+mod docker_archive;
+mod documents;
+mod error;
+mod image;
 mod limits;
+mod oci;
 mod path;
+mod registry;
+mod rootfs;
 mod tar;
+mod target;
 mod walk;
 
 pub use compression::Compression;
+pub use error::{ImageError, TargetError};
+pub use image::{AcquireOptions, Image, NoProgress, Progress, open};
 pub use limits::Limits;
+pub use target::Target;
 pub use walk::{Entry, EntryKind, ImageVisitor, LayerOutcome, LayerVisitor, walk_layer};

@@ -1,0 +1,281 @@
+//! Members of a tar file on disk: found by their headers, read where they stand.
+//!
+//! A plain tar is searched by seeking from header to header. A compressed one is decompressed once for the index and once
+//! more for its layers, in the order in which they stand; nothing is written to disk.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use crate::compression::{self, Compression};
+use crate::path;
+use crate::tar::{Kind, TarError, TarReader};
+use crate::{ImageError, Limits};
+
+/// The most members of an archive.
+const MAX_MEMBERS: usize = 100_000;
+
+/// The most bytes kept of small documents of a compressed archive.
+const MAX_KEPT: u64 = 64 << 20;
+
+/// Where the content of a member stands in the (uncompressed) tar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) offset: u64,
+    pub(crate) size: u64,
+}
+
+/// The index of an archive.
+#[derive(Debug)]
+pub(crate) struct Archive {
+    path: PathBuf,
+    compressed: bool,
+    members: BTreeMap<String, Place>,
+    links: BTreeMap<String, String>,
+    /// Documents of a compressed archive, which cannot be read again cheaply.
+    documents: BTreeMap<String, Vec<u8>>,
+    max_document: u64,
+}
+
+impl Archive {
+    pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Self, ImageError> {
+        let mut archive = Self {
+            path: path.to_owned(),
+            compressed: false,
+            members: BTreeMap::new(),
+            links: BTreeMap::new(),
+            documents: BTreeMap::new(),
+            max_document: limits.max_document_size,
+        };
+        let mut file = archive.file()?;
+        let size = file.metadata().map_err(|source| archive.io(source))?.len();
+        match compression::open(&mut file).map_err(|source| archive.io(source))? {
+            None => {
+                return Err(
+                    archive.malformed("it is neither a tar nor a gzip or zstd compressed tar".to_owned())
+                );
+            }
+            Some((Compression::None, _)) => {}
+            Some((_, mut reader)) => {
+                archive.compressed = true;
+                archive.index_stream(&mut reader)?;
+                return Ok(archive);
+            }
+        }
+        archive.index_file(size)?;
+        Ok(archive)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.place(name).is_some()
+    }
+
+    /// Where a member's content stands, through links between members.
+    pub(crate) fn place(&self, name: &str) -> Option<Place> {
+        let mut name = name.to_owned();
+        for _ in 0..8 {
+            if let Some(place) = self.members.get(&name) {
+                return Some(*place);
+            }
+            name = self.links.get(&name)?.clone();
+        }
+        None
+    }
+
+    /// Reads a small document; `None` when there is no such member.
+    pub(crate) fn document(&self, name: &str) -> Result<Option<Vec<u8>>, ImageError> {
+        let Some(place) = self.place(name) else { return Ok(None) };
+        if place.size > self.max_document {
+            return Err(ImageError::Limit {
+                place: format!("{}:{name}", self.path.display()),
+                problem: format!("a document of {} bytes, the limit is {}", place.size, self.max_document),
+            });
+        }
+        if self.compressed {
+            let found = self.members.iter().find(|(_, other)| **other == place);
+            let kept = found.and_then(|(name, _)| self.documents.get(name));
+            return kept.map(|bytes| Some(bytes.clone())).ok_or_else(|| ImageError::Malformed {
+                place: format!("{}:{name}", self.path.display()),
+                problem: "expected a JSON document".to_owned(),
+            });
+        }
+        let mut bytes = Vec::new();
+        self.at(place)?.read_to_end(&mut bytes).map_err(|source| self.io(source))?;
+        Ok(Some(bytes))
+    }
+
+    /// Opens members one after the other, each place once, in the order in which they stand when that is cheaper.
+    pub(crate) fn visit(
+        &self,
+        places: &[Place],
+        visit: &mut dyn FnMut(usize, &mut dyn Read) -> Result<(), ImageError>,
+    ) -> Result<(), ImageError> {
+        if !self.compressed {
+            for (index, place) in places.iter().enumerate() {
+                visit(index, &mut self.at(*place)?)?;
+            }
+            return Ok(());
+        }
+        let mut order: Vec<(Place, usize)> = places.iter().copied().zip(0..).collect();
+        order.sort_unstable();
+        let mut rest = order.as_slice();
+        // The same layer may stand in the list twice; then the archive is read once more for it.
+        while !rest.is_empty() {
+            let mut again = Vec::new();
+            let mut file = self.file()?;
+            let opened = compression::open(&mut file).map_err(|source| self.io(source))?;
+            let Some((_, mut stream)) = opened else {
+                return Err(self.malformed("it changed while it was read".to_owned()));
+            };
+            let mut position = 0;
+            for (place, index) in rest {
+                if place.offset < position {
+                    again.push((*place, *index));
+                    continue;
+                }
+                let skipped = io::copy(&mut (&mut stream).take(place.offset - position), &mut io::sink());
+                position += skipped.map_err(|source| self.io(source))?;
+                let mut content = (&mut stream).take(place.size);
+                visit(*index, &mut content)?;
+                position += place.size - content.limit();
+            }
+            if again.len() == rest.len() {
+                return Err(self.malformed("it changed while it was read".to_owned()));
+            }
+            order = again;
+            rest = order.as_slice();
+        }
+        Ok(())
+    }
+
+    fn at(&self, place: Place) -> Result<io::Take<File>, ImageError> {
+        let mut file = self.file()?;
+        file.seek(SeekFrom::Start(place.offset)).map_err(|source| self.io(source))?;
+        Ok(file.take(place.size))
+    }
+
+    fn file(&self) -> Result<File, ImageError> {
+        File::open(&self.path).map_err(|source| self.io(source))
+    }
+
+    fn io(&self, source: io::Error) -> ImageError {
+        ImageError::Io { path: self.path.clone(), source }
+    }
+
+    fn malformed(&self, problem: String) -> ImageError {
+        ImageError::Malformed { place: self.path.display().to_string(), problem }
+    }
+
+    fn tar_error(&self, error: &TarError) -> ImageError {
+        self.malformed(error.to_string())
+    }
+
+    fn index_file(&mut self, file_size: u64) -> Result<(), ImageError> {
+        let file = self.file()?;
+        let mut reader = &file;
+        let mut tar = TarReader::new(&mut reader);
+        while let Some(member) = tar.next_member().map_err(|error| self.tar_error(&error))? {
+            let place = Place { offset: tar.offset(), size: member.size };
+            let end = place.offset.checked_add(place.size).filter(|end| *end <= file_size);
+            let name = path::escape(&member.name);
+            end.ok_or_else(|| {
+                self.malformed(format!(
+                    "it ends early: the member `{name}` should reach to byte {}, and the file has {file_size}",
+                    place.offset.saturating_add(place.size)
+                ))
+            })?;
+            self.add(&member.name, &member.link, member.kind, place)?;
+            let next = tar.offset().saturating_add(tar.to_next());
+            (&file).seek(SeekFrom::Start(next)).map_err(|source| self.io(source))?;
+            tar.skipped();
+        }
+        Ok(())
+    }
+
+    fn index_stream(&mut self, stream: &mut dyn Read) -> Result<(), ImageError> {
+        let mut tar = TarReader::new(stream);
+        let mut kept = 0;
+        while let Some(member) = tar.next_member().map_err(|error| self.tar_error(&error))? {
+            let place = Place { offset: tar.offset(), size: member.size };
+            let name = self.add(&member.name, &member.link, member.kind, place)?;
+            if let Some(name) =
+                name.filter(|_| member.size <= self.max_document && kept + member.size <= MAX_KEPT)
+            {
+                let mut bytes = Vec::new();
+                let mut content = tar.content();
+                let mut first = [0];
+                content.read_exact(&mut first).or_else(ignore_empty).map_err(|source| self.io(source))?;
+                if matches!(first, [b'{' | b'[']) {
+                    bytes.extend(first);
+                    content.read_to_end(&mut bytes).map_err(|source| self.io(source))?;
+                    kept += bytes.len() as u64;
+                    self.documents.insert(name, bytes);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a member into the index; its name when it is a file.
+    fn add(
+        &mut self,
+        name: &[u8],
+        link: &[u8],
+        kind: Kind,
+        place: Place,
+    ) -> Result<Option<String>, ImageError> {
+        if self.members.len() + self.links.len() >= MAX_MEMBERS {
+            return Err(ImageError::Limit {
+                place: self.path.display().to_string(),
+                problem: format!("more than {MAX_MEMBERS} members"),
+            });
+        }
+        // A member with a name that leads out of the archive can be no part of an image.
+        let Ok(name) = path::normalize(name) else { return Ok(None) };
+        match kind {
+            Kind::File => {
+                self.members.insert(name.clone(), place);
+                Ok(Some(name))
+            }
+            Kind::Symlink | Kind::Hardlink => {
+                let directory = name.rsplit_once('/').map_or("", |(directory, _)| directory);
+                let target = match kind {
+                    Kind::Symlink => resolve(directory, &path::escape(link)),
+                    _ => path::normalize(link).ok(),
+                };
+                if let Some(target) = target {
+                    self.links.insert(name, target);
+                }
+                Ok(None)
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+fn ignore_empty(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::UnexpectedEof { Ok(()) } else { Err(error) }
+}
+
+/// Resolves a relative link inside the archive, as old versions of `docker save` write them; `None` when it leads out.
+fn resolve(directory: &str, link: &str) -> Option<String> {
+    let mut parts: Vec<&str> = match link.starts_with('/') {
+        true => Vec::new(),
+        false => directory.split('/').filter(|part| !part.is_empty()).collect(),
+    };
+    for part in link.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            _ => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}

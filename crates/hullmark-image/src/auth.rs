@@ -1,0 +1,234 @@
+//! Authentication at registries: credentials from Docker's `config.json`, Basic, and Bearer tokens
+//! (<https://distribution.github.io/distribution/spec/auth/token/>).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Mutex;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hullmark_http::{Client, Secret};
+use hullmark_types::ImageReference;
+use serde::Deserialize;
+
+use crate::ImageError;
+
+/// The largest file of credentials, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+/// The largest answer with a token, in bytes.
+const MAX_TOKEN_ANSWER: u64 = 1 << 20;
+
+/// Proves to one registry who we are, as it asks for it.
+#[derive(Debug)]
+pub(crate) struct Authenticator {
+    registry: String,
+    scope: String,
+    credentials: Option<Secret>,
+    /// The value of the `Authorization` header that the registry accepts.
+    granted: Mutex<Option<Secret>>,
+}
+
+#[derive(Deserialize)]
+struct ConfigFile {
+    #[serde(default)]
+    auths: BTreeMap<String, Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    #[serde(default)]
+    auth: Option<String>,
+    #[serde(default)]
+    username: Option<String>,
+    #[serde(default)]
+    password: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    #[serde(default)]
+    token: Option<String>,
+    #[serde(default)]
+    access_token: Option<String>,
+}
+
+impl Authenticator {
+    pub(crate) fn new(reference: &ImageReference, file: Option<&Path>) -> Result<Self, ImageError> {
+        let credentials = match file {
+            Some(path) => credentials(path, reference)?,
+            None => None,
+        };
+        Ok(Self {
+            registry: reference.registry.clone(),
+            scope: format!("repository:{}:pull", reference.repository),
+            credentials,
+            granted: Mutex::new(None),
+        })
+    }
+
+    /// What to send, once the registry has asked.
+    pub(crate) fn authorization(&self) -> Option<Secret> {
+        self.granted.lock().map_or(None, |granted| granted.clone())
+    }
+
+    /// Answers the challenges of a registry.
+    pub(crate) fn answer(&self, client: &Client, challenges: &[String]) -> Result<(), ImageError> {
+        let refused = |problem: &str| ImageError::Authentication {
+            registry: self.registry.clone(),
+            problem: problem.to_owned(),
+        };
+        let bearer = challenges.iter().find_map(|challenge| parameters(challenge, "bearer"));
+        let basic = challenges.iter().any(|challenge| parameters(challenge, "basic").is_some());
+        let authorization = match (bearer, basic) {
+            (Some(parameters), _) => self.token(client, &parameters)?,
+            (None, true) => {
+                let credentials = self.credentials.as_ref().ok_or_else(|| {
+                    refused("it wants a user name and a password\nhint: `docker login`, `podman login` or `--auth-file`")
+                })?;
+                Secret::new(format!("Basic {}", credentials.expose()))
+            }
+            (None, false) => return Err(refused("it names neither Bearer nor Basic")),
+        };
+        if let Ok(mut granted) = self.granted.lock() {
+            *granted = Some(authorization);
+        }
+        Ok(())
+    }
+
+    fn token(&self, client: &Client, parameters: &BTreeMap<String, String>) -> Result<Secret, ImageError> {
+        let refused =
+            |problem: String| ImageError::Authentication { registry: self.registry.clone(), problem };
+        let realm =
+            parameters.get("realm").ok_or_else(|| refused("its Bearer challenge has no realm".to_owned()))?;
+        let mut address =
+            format!("{realm}{}scope={}", if realm.contains('?') { '&' } else { '?' }, encode(&self.scope));
+        if let Some(service) = parameters.get("service") {
+            address.push_str(&format!("&service={}", encode(service)));
+        }
+        let mut request = client.get(&address);
+        if let Some(credentials) = &self.credentials {
+            request = request.authorization(&Secret::new(format!("Basic {}", credentials.expose())));
+        }
+        let response = request.send()?;
+        if !response.is_success() {
+            let (status, from) = (response.status(), response.address().to_owned());
+            return Err(refused(format!("`{from}` answered {status} and gave no token")));
+        }
+        let from = response.address().to_owned();
+        let token: Token = serde_json::from_slice(&response.read_limited(MAX_TOKEN_ANSWER)?)
+            .map_err(|error| refused(format!("the answer of `{from}` has no token: {error}")))?;
+        let token = token.token.or(token.access_token).filter(|token| !token.is_empty());
+        let token = token.ok_or_else(|| refused(format!("the answer of `{from}` has no token")))?;
+        Ok(Secret::new(format!("Bearer {token}")))
+    }
+}
+
+/// Finds the credentials for a registry: the most specific key that is the registry or a part of the repository's path. The
+/// result is `user:password` in base64.
+fn credentials(path: &Path, reference: &ImageReference) -> Result<Option<Secret>, ImageError> {
+    let failed = |problem: String| ImageError::Credentials { path: path.to_owned(), problem };
+    let size = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
+    if size > MAX_FILE {
+        return Err(failed(format!("the file has {size} bytes, the limit is {MAX_FILE}")));
+    }
+    let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+    // The message of the JSON parser names line and column and repeats no value.
+    let file: ConfigFile = serde_json::from_slice(&bytes).map_err(|error| {
+        failed(format!("expected Docker's config.json, line {} column {}", error.line(), error.column()))
+    })?;
+    let full = format!("{}/{}", reference.registry, reference.repository);
+    let mut found: Option<(usize, Secret)> = None;
+    for (key, entry) in &file.auths {
+        let key = host_and_path(key);
+        let fits = full == key || full.strip_prefix(&key).is_some_and(|rest| rest.starts_with('/'));
+        if !fits || found.as_ref().is_some_and(|(length, _)| *length >= key.len()) {
+            continue;
+        }
+        let auth = match (&entry.auth, &entry.username, &entry.password) {
+            (Some(auth), _, _) if !auth.is_empty() => {
+                STANDARD.decode(auth).map_err(|_| failed(format!("the `auth` of `{key}` is not base64")))?;
+                auth.clone()
+            }
+            (_, Some(user), Some(password)) => STANDARD.encode(format!("{user}:{password}")),
+            _ => continue,
+        };
+        found = Some((key.len(), Secret::new(auth)));
+    }
+    Ok(found.map(|(_, secret)| secret))
+}
+
+/// The form `host[:port][/path]` of a key, which may be an address with scheme and `/v1/` or `/v2/` behind it.
+fn host_and_path(key: &str) -> String {
+    let key = key.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
+    let key = key.trim_end_matches("/v1").trim_end_matches("/v2");
+    match key {
+        "index.docker.io" | "registry-1.docker.io" => "docker.io".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// The parameters of a challenge `SCHEME key="value", ...` of this scheme.
+fn parameters(challenge: &str, scheme: &str) -> Option<BTreeMap<String, String>> {
+    let challenge = challenge.trim();
+    let (name, mut rest) = challenge.split_once(' ').unwrap_or((challenge, ""));
+    if !name.eq_ignore_ascii_case(scheme) {
+        return None;
+    }
+    let mut parameters = BTreeMap::new();
+    while let Some((key, after)) = rest.split_once('=') {
+        let key = key.trim().trim_start_matches(',').trim().to_ascii_lowercase();
+        let (value, after) = match after.trim_start().strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
+            None => after.split_once(',').unwrap_or((after, "")),
+        };
+        parameters.insert(key, value.trim().to_owned());
+        rest = after;
+    }
+    Some(parameters)
+}
+
+/// Percent-encodes a value for a query.
+fn encode(value: &str) -> String {
+    value.bytes().fold(String::new(), |mut text, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b':' | b'/' => {
+                text.push(char::from(byte))
+            }
+            other => text.push_str(&format!("%{other:02X}")),
+        }
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn challenges_are_taken_apart() {
+        let challenge = r#"Bearer realm="https://auth.example/token",service="registry.example",scope="repository:a:pull,push""#;
+        let parameters = super::parameters(challenge, "bearer").unwrap();
+        assert_eq!(parameters.get("realm").unwrap(), "https://auth.example/token");
+        assert_eq!(parameters.get("service").unwrap(), "registry.example");
+        assert_eq!(parameters.get("scope").unwrap(), "repository:a:pull,push");
+        assert!(super::parameters("Basic realm=x", "bearer").is_none());
+        assert!(super::parameters("basic", "basic").is_some());
+    }
+
+    #[test]
+    fn the_most_specific_credentials_are_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.json");
+        let text = r#"{"auths": {"https://index.docker.io/v1/": {"auth": "aHVi"}, "r.example": {"auth": "aG9zdA=="},
+            "r.example/team": {"username": "u", "password": "p"}, "r.example.evil": {"auth": "ZXZpbA=="}}}"#;
+        std::fs::write(&path, text).unwrap();
+        let find = |reference: &str| {
+            credentials(&path, &reference.parse().unwrap()).unwrap().map(|secret| secret.expose().to_owned())
+        };
+        assert_eq!(find("alpine").as_deref(), Some("aHVi"));
+        assert_eq!(find("r.example/a").as_deref(), Some("aG9zdA=="));
+        assert_eq!(find("r.example/team/a").as_deref(), Some(STANDARD.encode("u:p").as_str()));
+        assert_eq!(find("other.example/a"), None);
+    }
+}

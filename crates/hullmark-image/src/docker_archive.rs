@@ -1,0 +1,95 @@
+//! Docker archives: what `docker save` and `podman save` write
+//! (<https://github.com/moby/docker-image-spec/blob/main/spec.md#combined-image-json--filesystem-changeset-format>).
+
+use hullmark_types::{Digest, Subject, SubjectKind};
+
+use crate::archive::{Archive, Place};
+use crate::documents::{DockerImage, layer_infos, read, read_configuration};
+use crate::image::{Image, Source};
+use crate::{AcquireOptions, ImageError, documents, oci};
+
+pub(crate) fn open(
+    archive: Archive,
+    name: Option<&str>,
+    options: &AcquireOptions,
+) -> Result<Image, ImageError> {
+    let path = archive.path().display().to_string();
+    let missing = |missing: &str| ImageError::Missing { place: path.clone(), missing: missing.to_owned() };
+    let manifest_place = format!("{path}:manifest.json");
+    let manifest = archive.document("manifest.json")?.ok_or_else(|| missing("manifest.json"))?;
+    let images: Vec<DockerImage> = read(&manifest_place, &manifest)?;
+    let image = choose(&path, &images, name)?;
+
+    let config_bytes = archive.document(&image.config)?.ok_or_else(|| missing(&image.config))?;
+    let config_place = format!("{path}:{}", image.config);
+    let config_digest = Digest::sha256(&config_bytes);
+    // The file is named after its digest: `HEX.json`, or `blobs/sha256/HEX`.
+    let stem = image.config.trim_end_matches(".json").rsplit('/').next().unwrap_or_default();
+    if stem.len() == 64 && stem != config_digest.hex() {
+        return Err(ImageError::DigestMismatch {
+            place: config_place,
+            expected: format!("sha256:{stem}")
+                .parse()
+                .map_err(|_| missing("configuration with a digest for a name"))?,
+            got: config_digest.to_string(),
+        });
+    }
+    let configuration = read_configuration(&config_place, &config_bytes)?;
+    if configuration.diff_ids.len() != image.layers.len() {
+        return Err(ImageError::Malformed {
+            place: config_place,
+            problem: format!("{} diff_ids for {} layers", configuration.diff_ids.len(), image.layers.len()),
+        });
+    }
+    let mut places: Vec<Place> = Vec::new();
+    let mut descriptors = Vec::new();
+    for layer in &image.layers {
+        let place = archive.place(layer).ok_or_else(|| missing(layer))?;
+        places.push(place);
+        descriptors.push((None, Some(place.size)));
+    }
+    let layers = layer_infos(&descriptors, &configuration.diff_ids, &configuration.config);
+    Ok(Image {
+        subject: Subject {
+            kind: SubjectKind::Image,
+            name: image.repo_tags.first().cloned().unwrap_or_else(|| path.clone()),
+            references: image.repo_tags.clone(),
+            index: None,
+            manifest: None,
+            config: Some(config_digest),
+            platform: configuration.platform,
+        },
+        diagnostics: oci::about_layers(&layers),
+        config: Some(configuration.config),
+        layers,
+        source: Source::Archive { archive, places },
+        limits: options.limits.clone(),
+    })
+}
+
+fn choose<'a>(
+    path: &str,
+    images: &'a [DockerImage],
+    name: Option<&str>,
+) -> Result<&'a documents::DockerImage, ImageError> {
+    let named = |image: &&DockerImage| {
+        name.is_none_or(|name| {
+            image.repo_tags.iter().any(|tag| tag == name || tag.ends_with(&format!("/{name}")))
+        })
+    };
+    let chosen: Vec<&DockerImage> = images.iter().filter(named).collect();
+    match (chosen.as_slice(), name) {
+        ([image], _) => Ok(image),
+        ([], Some(name)) => {
+            Err(ImageError::Missing { place: path.to_owned(), missing: format!("image {name}") })
+        }
+        ([], None) => Err(ImageError::Missing { place: path.to_owned(), missing: "image".to_owned() }),
+        (several, _) => Err(ImageError::Ambiguous {
+            place: path.to_owned(),
+            choices: several
+                .iter()
+                .map(|image| image.repo_tags.first().unwrap_or(&image.config).clone())
+                .collect(),
+        }),
+    }
+}

@@ -1,0 +1,294 @@
+//! An image: what it is, and the walk over its layers.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use hullmark_http::ClientOptions;
+use hullmark_types::{Diagnostic, Digest, ImageConfig, LayerInfo, Platform, Subject};
+
+use crate::archive::{Archive, Place};
+use crate::registry::Repository;
+use crate::{
+    ImageError, ImageVisitor, LayerOutcome, Limits, Target, docker_archive, oci, rootfs, walk_layer,
+};
+
+/// How images are got.
+#[derive(Debug, Clone)]
+pub struct AcquireOptions {
+    /// Which platform to choose from a multi-platform image.
+    pub platform: Platform,
+    /// How registries are reached.
+    pub client: ClientOptions,
+    /// File with credentials for registries, in the form of Docker's `config.json`.
+    pub auth_file: Option<PathBuf>,
+    /// Hard limits.
+    pub limits: Limits,
+}
+
+impl AcquireOptions {
+    /// Linux on this machine's processor, no credentials, the default limits.
+    pub fn new(client: ClientOptions) -> Self {
+        let architecture = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            "x86" => "386",
+            "powerpc64" => "ppc64le",
+            other => other,
+        };
+        Self {
+            platform: Platform {
+                os: "linux".to_owned(),
+                architecture: architecture.to_owned(),
+                variant: None,
+            },
+            client,
+            auth_file: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Is told of the layers as they are read.
+pub trait Progress {
+    /// A layer begins; `size` is that of its bytes as stored, where it is known.
+    fn layer_started(&self, layer: &LayerInfo, size: Option<u64>) {
+        let _ = (layer, size);
+    }
+
+    /// More bytes of the layer, as stored, were read.
+    fn layer_bytes(&self, layer: u32, bytes: u64) {
+        let _ = (layer, bytes);
+    }
+
+    /// The layer was read.
+    fn layer_finished(&self, layer: u32) {
+        let _ = layer;
+    }
+}
+
+/// Tells nobody.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoProgress;
+
+impl Progress for NoProgress {}
+
+/// An image that was found, and whose layers can be walked.
+#[derive(Debug)]
+pub struct Image {
+    pub(crate) subject: Subject,
+    pub(crate) config: Option<ImageConfig>,
+    pub(crate) layers: Vec<LayerInfo>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+    pub(crate) source: Source,
+    pub(crate) limits: Limits,
+}
+
+/// Where the bytes of the layers are.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// Members of an archive.
+    Archive { archive: Archive, places: Vec<Place> },
+    /// Files.
+    Files(Vec<PathBuf>),
+    /// A directory that is the only layer.
+    Directory(PathBuf),
+    /// Blobs in a registry.
+    Registry { repository: Box<Repository>, blobs: Vec<Digest> },
+}
+
+/// Finds the image that `target` names, and reads its manifest and configuration. No layer is read yet.
+///
+/// # Errors
+/// When there is no such image, or what describes it cannot be read.
+pub fn open(target: &Target, options: &AcquireOptions) -> Result<Image, ImageError> {
+    let image = match target {
+        Target::DockerArchive(path, name) => {
+            docker_archive::open(Archive::open(path, &options.limits)?, name.as_deref(), options)
+        }
+        Target::OciArchive(path, name) => {
+            oci::open_archive(Archive::open(path, &options.limits)?, name.as_deref(), options)
+        }
+        Target::OciLayout(path, name) => oci::open_layout(path, name.as_deref(), options),
+        Target::RootFilesystem(path) => open_rootfs(path.clone(), options),
+        Target::Archive(path) => {
+            let archive = Archive::open(path, &options.limits)?;
+            if archive.has("manifest.json") {
+                docker_archive::open(archive, None, options)
+            } else if archive.has("index.json") && archive.has("oci-layout") {
+                oci::open_archive(archive, None, options)
+            } else {
+                open_rootfs(path.clone(), options)
+            }
+        }
+        Target::Registry(reference) => crate::registry::open(reference, options),
+    }?;
+    if image.layers.len() > options.limits.max_layers {
+        return Err(ImageError::Limit {
+            place: image.subject.name,
+            problem: format!("{} layers, the limit is {}", image.layers.len(), options.limits.max_layers),
+        });
+    }
+    Ok(image)
+}
+
+fn open_rootfs(path: PathBuf, options: &AcquireOptions) -> Result<Image, ImageError> {
+    let metadata =
+        std::fs::metadata(&path).map_err(|source| ImageError::Io { path: path.clone(), source })?;
+    let layer = LayerInfo { index: 0, digest: None, diff_id: None, size: None, created_by: None };
+    let size = (!metadata.is_dir()).then_some(metadata.len());
+    Ok(Image {
+        subject: Subject {
+            kind: hullmark_types::SubjectKind::RootFilesystem,
+            name: path.display().to_string(),
+            references: Vec::new(),
+            index: None,
+            manifest: None,
+            config: None,
+            platform: None,
+        },
+        config: None,
+        layers: vec![LayerInfo { size, ..layer }],
+        diagnostics: Vec::new(),
+        source: match metadata.is_dir() {
+            true => Source::Directory(path),
+            false => Source::Files(vec![path]),
+        },
+        limits: options.limits.clone(),
+    })
+}
+
+impl Image {
+    /// What it is.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Its configuration; root file systems have none.
+    pub fn config(&self) -> Option<&ImageConfig> {
+        self.config.as_ref()
+    }
+
+    /// Its layers, base first.
+    pub fn layers(&self) -> &[LayerInfo] {
+        &self.layers
+    }
+
+    /// What is to be said of the image as a whole.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// Reads every layer once and hands its entries to `visitor`, verifying digests on the way.
+    ///
+    /// # Errors
+    /// When the bytes of a layer cannot be read, or are not those that their digest names. Then nothing that the visitor
+    /// was told may be used.
+    pub fn walk<V: ImageVisitor>(
+        &mut self,
+        visitor: &mut V,
+        progress: &dyn Progress,
+    ) -> Result<(), ImageError> {
+        let mut left = self.limits.max_image_size;
+        let (layers, limits, subject) = (&self.layers, &self.limits, &mut self.subject);
+        let single = layers.len() == 1 && subject.digest().is_none();
+        let mut single_outcome = None;
+        let place_of = |index: usize, what: &str| format!("{what}, layer {index}");
+        let mut walk_blob = |index: usize, what: &str, blob: &mut dyn Read| -> Result<(), ImageError> {
+            let Some(layer) = layers.get(index) else { return Ok(()) };
+            progress.layer_started(layer, layer.size);
+            let limits = Limits { max_layer_size: limits.max_layer_size.min(left), ..limits.clone() };
+            let mut layer_visitor = visitor.begin_layer(layer.index);
+            let mut counted = Counted { inner: blob, layer: layer.index, progress };
+            let outcome = walk_layer(&mut counted, &limits, &mut layer_visitor);
+            left = left.saturating_sub(outcome.size);
+            verify(layer, &outcome, &place_of(index, what))?;
+            let diagnostics = outcome.diagnostics.iter().map(|d| d.clone().in_layer(layer.index)).collect();
+            visitor.end_layer(layer.index, layer_visitor, diagnostics);
+            progress.layer_finished(layer.index);
+            single_outcome = Some(outcome);
+            Ok(())
+        };
+        match &self.source {
+            Source::Archive { archive, places } => {
+                let what = archive.path().display().to_string();
+                archive.visit(places, &mut |index, blob| walk_blob(index, &what, blob))?;
+            }
+            Source::Files(paths) => {
+                for (index, path) in paths.iter().enumerate() {
+                    let mut file =
+                        File::open(path).map_err(|source| ImageError::Io { path: path.clone(), source })?;
+                    walk_blob(index, &path.display().to_string(), &mut file)?;
+                }
+            }
+            Source::Registry { repository, blobs } => {
+                for (index, digest) in blobs.iter().enumerate() {
+                    let mut blob = repository.blob(digest)?;
+                    walk_blob(index, &format!("{}@{digest}", repository.name()), &mut blob)?;
+                }
+            }
+            Source::Directory(path) => {
+                let mut layer_visitor = visitor.begin_layer(0);
+                let diagnostics = rootfs::walk(path, limits, &mut layer_visitor);
+                let diagnostics = diagnostics.into_iter().map(|diagnostic| diagnostic.in_layer(0)).collect();
+                visitor.end_layer(0, layer_visitor, diagnostics);
+            }
+        }
+        // A bare file has no digest of its own: that of its bytes is its identity.
+        if let (true, Some(outcome), Some(layer)) = (single, single_outcome, self.layers.first_mut()) {
+            layer.digest = outcome.digest;
+            layer.diff_id = outcome.diff_id;
+        }
+        Ok(())
+    }
+}
+
+/// Compares the digests that were found with those that should be. An uncompressed digest is only compared when there is
+/// none of the stored bytes.
+fn verify(layer: &LayerInfo, outcome: &LayerOutcome, place: &str) -> Result<(), ImageError> {
+    let problems = || {
+        let first =
+            outcome.diagnostics.first().map_or("other bytes", |diagnostic| diagnostic.message.as_str());
+        first.to_owned()
+    };
+    let mismatch = |expected: &Digest, got: Option<&Digest>| ImageError::DigestMismatch {
+        place: place.to_owned(),
+        expected: expected.clone(),
+        got: got.map_or_else(problems, ToString::to_string),
+    };
+    if let Some(expected) = &layer.digest {
+        return match &outcome.digest {
+            Some(got) if got == expected => Ok(()),
+            got => Err(mismatch(expected, got.as_ref())),
+        };
+    }
+    // A limit that was hit leaves the digest unknown, and is reported as a gap.
+    let stopped = outcome.diagnostics.iter().any(|diagnostic| diagnostic.code.starts_with("limit-"));
+    match (&layer.diff_id, &outcome.diff_id) {
+        (Some(expected), Some(got)) if expected == got => Ok(()),
+        (Some(_), None) if stopped => Ok(()),
+        (Some(expected), got) => Err(mismatch(expected, got.as_ref())),
+        // A file without any digest: bytes that cannot be read are an error, and not a layer with a gap.
+        (None, _)
+            if outcome.compression.is_none() || (outcome.entries == 0 && !outcome.diagnostics.is_empty()) =>
+        {
+            Err(ImageError::Malformed { place: place.to_owned(), problem: problems() })
+        }
+        (None, _) => Ok(()),
+    }
+}
+
+/// Tells of the bytes that pass.
+struct Counted<'a> {
+    inner: &'a mut dyn Read,
+    layer: u32,
+    progress: &'a dyn Progress,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.progress.layer_bytes(self.layer, length as u64);
+        Ok(length)
+    }
+}

@@ -1,0 +1,237 @@
+//! OCI image layouts, in a directory or in a tar (<https://github.com/opencontainers/image-spec/blob/main/image-layout.md>).
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use hullmark_types::{Diagnostic, Digest, DigestAlgorithm, LayerInfo, Subject, SubjectKind};
+
+use crate::archive::Archive;
+use crate::documents::{
+    Configuration, Descriptor, ManifestOrIndex, choose, layer_infos, read, read_configuration,
+};
+use crate::image::{Image, Source};
+use crate::{AcquireOptions, ImageError};
+
+/// How deep indexes may be nested.
+const MAX_INDEX_DEPTH: usize = 4;
+
+/// What a manifest and its configuration say of an image.
+pub(crate) struct Described {
+    pub(crate) subject: Subject,
+    pub(crate) configuration: Configuration,
+    pub(crate) layers: Vec<LayerInfo>,
+    pub(crate) blobs: Vec<Digest>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+impl Described {
+    pub(crate) fn into_image(self, source: Source, options: &AcquireOptions) -> Image {
+        Image {
+            subject: self.subject,
+            config: Some(self.configuration.config),
+            layers: self.layers,
+            diagnostics: self.diagnostics,
+            source,
+            limits: options.limits.clone(),
+        }
+    }
+}
+
+/// Gives documents by digest; the bytes are verified by the caller.
+pub(crate) type Fetch<'a> = dyn FnMut(&Descriptor) -> Result<Vec<u8>, ImageError> + 'a;
+
+pub(crate) fn open_layout(
+    path: &Path,
+    name: Option<&str>,
+    options: &AcquireOptions,
+) -> Result<Image, ImageError> {
+    let limit = options.limits.max_document_size;
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| ImageError::Io { path, source }
+    };
+    let document = |file: &Path| -> Result<Vec<u8>, ImageError> {
+        let mut bytes = Vec::new();
+        let opened = File::open(file).map_err(io(file))?;
+        opened.take(limit + 1).read_to_end(&mut bytes).map_err(io(file))?;
+        if bytes.len() as u64 > limit {
+            return Err(ImageError::Limit {
+                place: file.display().to_string(),
+                problem: format!("a document of more than {limit} bytes"),
+            });
+        }
+        Ok(bytes)
+    };
+    let blob = |digest: &Digest| path.join("blobs").join(digest.algorithm().name()).join(digest.hex());
+    let index_path = path.join("index.json");
+    let index: ManifestOrIndex = read(&index_path.display().to_string(), &document(&index_path)?)?;
+    let place = path.display().to_string();
+    let mut fetch = |descriptor: &Descriptor| document(&blob(&descriptor.digest));
+    let described = describe_layout(&place, index, name, options, &mut fetch)?;
+    let files = described.blobs.iter().map(blob).collect();
+    Ok(described.into_image(Source::Files(files), options))
+}
+
+pub(crate) fn open_archive(
+    archive: Archive,
+    name: Option<&str>,
+    options: &AcquireOptions,
+) -> Result<Image, ImageError> {
+    let place = archive.path().display().to_string();
+    let missing = |missing: String| ImageError::Missing { place: place.clone(), missing };
+    let member = |digest: &Digest| format!("blobs/{}/{}", digest.algorithm().name(), digest.hex());
+    let index = archive.document("index.json")?.ok_or_else(|| missing("index.json".to_owned()))?;
+    let index: ManifestOrIndex = read(&format!("{place}:index.json"), &index)?;
+    let mut fetch = |descriptor: &Descriptor| {
+        let name = member(&descriptor.digest);
+        archive.document(&name)?.ok_or_else(|| missing(name))
+    };
+    let described = describe_layout(&place, index, name, options, &mut fetch)?;
+    let mut places = Vec::new();
+    for digest in &described.blobs {
+        let name = member(digest);
+        places.push(archive.place(&name).ok_or_else(|| missing(name))?);
+    }
+    Ok(described.into_image(Source::Archive { archive, places }, options))
+}
+
+fn describe_layout(
+    place: &str,
+    mut index: ManifestOrIndex,
+    name: Option<&str>,
+    options: &AcquireOptions,
+    fetch: &mut Fetch<'_>,
+) -> Result<Described, ImageError> {
+    let named = |descriptor: &Descriptor| {
+        let annotation = |key: &str| descriptor.annotations.get(key).map(String::as_str);
+        name.is_none_or(|name| {
+            descriptor.digest.to_string() == name
+                || annotation("org.opencontainers.image.ref.name") == Some(name)
+                || annotation("io.containerd.image.name") == Some(name)
+        })
+    };
+    let mut manifests = index.manifests.take().unwrap_or_default();
+    manifests.retain(named);
+    if manifests.is_empty() {
+        let missing = name.map_or_else(|| "image".to_owned(), |name| format!("image {name}"));
+        return Err(ImageError::Missing { place: place.to_owned(), missing });
+    }
+    let descriptor = choose(place, &manifests, &options.platform)?;
+    let reference = ["io.containerd.image.name", "org.opencontainers.image.ref.name"]
+        .iter()
+        .find_map(|key| descriptor.annotations.get(*key).cloned());
+    let bytes = verified(place, descriptor, fetch)?;
+    let mut described = describe(place, descriptor.digest.clone(), &bytes, options, fetch)?;
+    described.subject.references.extend(reference.filter(|reference| reference.contains(':')));
+    Ok(described)
+}
+
+/// Reads a manifest, through indexes if need be, and its configuration. `digest` is that of `bytes`.
+pub(crate) fn describe(
+    place: &str,
+    digest: Digest,
+    bytes: &[u8],
+    options: &AcquireOptions,
+    fetch: &mut Fetch<'_>,
+) -> Result<Described, ImageError> {
+    let mut index_digest = None;
+    let mut digest = digest;
+    let mut document: ManifestOrIndex = read(&format!("{place}@{digest}"), bytes)?;
+    for _ in 0..MAX_INDEX_DEPTH {
+        let Some(manifests) = document.manifests.take() else { break };
+        let chosen = choose(place, &manifests, &options.platform)?.clone();
+        index_digest.get_or_insert(digest);
+        digest = chosen.digest.clone();
+        document = read(&format!("{place}@{digest}"), &verified(place, &chosen, fetch)?)?;
+    }
+    if document.schema_version == 1 {
+        return Err(ImageError::Unsupported {
+            place: place.to_owned(),
+            form: "an image of Docker's schema 1, which has been obsolete since 2017; push it again with a current client"
+                .to_owned(),
+        });
+    }
+    let manifest_place = format!("{place}@{digest}");
+    let config = document.config.ok_or_else(|| ImageError::Malformed {
+        place: manifest_place.clone(),
+        problem: "expected a manifest with a `config`, or an index with `manifests`".to_owned(),
+    })?;
+    if !config.media_type.is_empty()
+        && !config.media_type.contains("image")
+        && !config.media_type.contains("config")
+    {
+        return Err(ImageError::Unsupported {
+            place: manifest_place,
+            form: format!("an artifact of type {}", config.media_type),
+        });
+    }
+    let config_bytes = verified(place, &config, fetch)?;
+    let configuration = read_configuration(&format!("{place}@{}", config.digest), &config_bytes)?;
+    let descriptors: Vec<_> =
+        document.layers.iter().map(|layer| (Some(layer.digest.clone()), Some(layer.size))).collect();
+    let layers = layer_infos(&descriptors, &configuration.diff_ids, &configuration.config);
+    let mut diagnostics = about_layers(&layers);
+    for (layer, descriptor) in layers.iter().zip(&document.layers) {
+        if !descriptor.urls.is_empty() {
+            diagnostics.push(
+                Diagnostic::note(
+                    "foreign-layer",
+                    "",
+                    format!(
+                        "the layer can also be fetched from {} other addresses, which were not contacted",
+                        descriptor.urls.len()
+                    ),
+                )
+                .in_layer(layer.index),
+            );
+        }
+        if descriptor.digest.algorithm() != DigestAlgorithm::Sha256 {
+            return Err(ImageError::Unsupported {
+                place: format!("{place}@{}", descriptor.digest),
+                form: "a layer whose digest is not SHA-256".to_owned(),
+            });
+        }
+    }
+    Ok(Described {
+        subject: Subject {
+            kind: SubjectKind::Image,
+            name: place.to_owned(),
+            references: Vec::new(),
+            index: index_digest,
+            manifest: Some(digest),
+            config: Some(config.digest),
+            platform: configuration.platform.clone(),
+        },
+        blobs: document.layers.into_iter().map(|layer| layer.digest).collect(),
+        configuration,
+        layers,
+        diagnostics,
+    })
+}
+
+/// What there is to say of the layers as a whole.
+pub(crate) fn about_layers(layers: &[LayerInfo]) -> Vec<Diagnostic> {
+    match layers {
+        [] => {
+            vec![Diagnostic::gap("empty-image", "", "the image has no layers, so there is nothing to assess")]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Fetches a document and verifies it by its digest.
+fn verified(place: &str, descriptor: &Descriptor, fetch: &mut Fetch<'_>) -> Result<Vec<u8>, ImageError> {
+    let bytes = fetch(descriptor)?;
+    let mut hasher = hullmark_types::Hasher::new(descriptor.digest.algorithm());
+    hasher.update(&bytes);
+    let got = hasher.finish();
+    match got == descriptor.digest {
+        true => Ok(bytes),
+        false => Err(ImageError::DigestMismatch {
+            place: place.to_owned(),
+            expected: descriptor.digest.clone(),
+            got: got.to_string(),
+        }),
+    }
+}

@@ -1,0 +1,165 @@
+//! Images in registries, by the OCI distribution specification
+//! (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md>), end points 2 and 3.
+
+use hullmark_http::{Client, Response};
+use hullmark_types::{Digest, ImageReference};
+use serde::Deserialize;
+
+use crate::auth::Authenticator;
+use crate::documents::Descriptor;
+use crate::image::{Image, Source};
+use crate::{AcquireOptions, ImageError, oci};
+
+/// The media types that can be read, in the order of preference.
+const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+
+/// A repository of a registry, with the right to pull from it.
+#[derive(Debug)]
+pub(crate) struct Repository {
+    client: Client,
+    reference: ImageReference,
+    base: String,
+    authenticator: Authenticator,
+    max_document: u64,
+}
+
+pub(crate) fn open(reference: &ImageReference, options: &AcquireOptions) -> Result<Image, ImageError> {
+    let repository = Repository::new(reference, options)?;
+    let wanted = match (&reference.digest, &reference.tag) {
+        (Some(digest), _) => digest.to_string(),
+        (None, Some(tag)) => tag.clone(),
+        (None, None) => "latest".to_owned(),
+    };
+    let bytes = repository.manifest(&wanted)?;
+    // The digest that the registry states is not trusted; ours is computed.
+    let digest = Digest::sha256(&bytes);
+    if let Some(expected) = reference.digest.as_ref().filter(|expected| **expected != digest) {
+        return Err(ImageError::DigestMismatch {
+            place: reference.to_string(),
+            expected: expected.clone(),
+            got: digest.to_string(),
+        });
+    }
+    let mut fetch = |descriptor: &Descriptor| match descriptor.media_type.contains("config") {
+        true => repository.small_blob(&descriptor.digest),
+        false if descriptor.media_type.contains("manifest") || descriptor.media_type.contains("index") => {
+            repository.manifest(&descriptor.digest.to_string())
+        }
+        false => repository.small_blob(&descriptor.digest),
+    };
+    let mut described = oci::describe(&repository.name(), digest, &bytes, options, &mut fetch)?;
+    described.subject.name = reference.to_string();
+    described.subject.references = vec![reference.to_string()];
+    let blobs = described.blobs.clone();
+    Ok(described.into_image(Source::Registry { repository: Box::new(repository), blobs }, options))
+}
+
+impl Repository {
+    fn new(reference: &ImageReference, options: &AcquireOptions) -> Result<Self, ImageError> {
+        let client = Client::new(options.client.clone())?;
+        let host = match reference.registry.as_str() {
+            "docker.io" => "registry-1.docker.io",
+            other => other,
+        };
+        let scheme = match is_loopback(host) || options.client.plain_http == hullmark_http::PlainHttp::Allowed
+        {
+            true => "http",
+            false => "https",
+        };
+        Ok(Self {
+            client,
+            base: format!("{scheme}://{host}/v2/{}", reference.repository),
+            authenticator: Authenticator::new(reference, options.auth_file.as_deref())?,
+            reference: reference.clone(),
+            max_document: options.limits.max_document_size,
+        })
+    }
+
+    /// `host/repository`.
+    pub(crate) fn name(&self) -> String {
+        format!("{}/{}", self.reference.registry, self.reference.repository)
+    }
+
+    /// Opens a blob.
+    pub(crate) fn blob(&self, digest: &Digest) -> Result<Response, ImageError> {
+        self.get(&format!("blobs/{digest}"), "*/*")
+    }
+
+    fn small_blob(&self, digest: &Digest) -> Result<Vec<u8>, ImageError> {
+        Ok(self.blob(digest)?.read_limited(self.max_document)?)
+    }
+
+    fn manifest(&self, wanted: &str) -> Result<Vec<u8>, ImageError> {
+        Ok(self.get(&format!("manifests/{wanted}"), ACCEPT)?.read_limited(self.max_document)?)
+    }
+
+    /// Asks for something; authenticates when the registry says that it must.
+    fn get(&self, path: &str, accept: &str) -> Result<Response, ImageError> {
+        let address = format!("{}/{path}", self.base);
+        let send = || {
+            let mut request = self.client.get(&address).accept(accept);
+            if let Some(authorization) = self.authenticator.authorization() {
+                request = request.authorization(&authorization);
+            }
+            request.send()
+        };
+        let mut response = send()?;
+        if response.status() == 401 {
+            let challenges = response.headers("www-authenticate");
+            self.authenticator.answer(&self.client, &challenges)?;
+            response = send()?;
+        }
+        match response.is_success() {
+            true => Ok(response),
+            false => Err(self.refused(path, response)),
+        }
+    }
+
+    fn refused(&self, path: &str, response: Response) -> ImageError {
+        #[derive(Deserialize)]
+        struct Answer {
+            errors: Vec<Error>,
+        }
+        #[derive(Deserialize)]
+        struct Error {
+            #[serde(default)]
+            code: String,
+            #[serde(default)]
+            message: String,
+        }
+        let status = response.status();
+        let body = response.read_limited(64 * 1024).unwrap_or_default();
+        let said = serde_json::from_slice::<Answer>(&body)
+            .map(|answer| {
+                let errors = answer.errors.into_iter().take(3);
+                errors.map(|error| format!("{} {}", error.code, error.message)).collect::<Vec<_>>().join("; ")
+            })
+            .unwrap_or_default();
+        let said: String = said.chars().filter(|character| !character.is_control()).take(500).collect();
+        let hint = match status {
+            401 | 403 => "\nhint: log in with `docker login` or `podman login`, or give `--auth-file`",
+            404 => {
+                "\nhint: check the repository and the tag; private repositories also answer so without credentials"
+            }
+            429 => "\nhint: the registry limits how often it is asked; log in, or try again later",
+            _ => "",
+        };
+        let separator = if said.is_empty() { "" } else { ": " };
+        ImageError::Registry {
+            registry: self.reference.registry.clone(),
+            subject: format!("{}/{path}", self.reference.repository),
+            status,
+            detail: format!("{separator}{said}{hint}"),
+        }
+    }
+}
+
+/// Whether a registry is on this machine, so that plain HTTP is the usual way to reach it.
+fn is_loopback(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}

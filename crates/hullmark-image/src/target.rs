@@ -1,0 +1,140 @@
+//! What an image is taken from.
+
+use std::path::{Path, PathBuf};
+
+use hullmark_types::ImageReference;
+
+use crate::TargetError;
+
+/// Where an image is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// What `docker save` writes; the reference chooses one of several images.
+    DockerArchive(PathBuf, Option<String>),
+    /// An OCI layout in a tar.
+    OciArchive(PathBuf, Option<String>),
+    /// An OCI layout.
+    OciLayout(PathBuf, Option<String>),
+    /// A root file system: a directory, or a tar of one.
+    RootFilesystem(PathBuf),
+    /// An archive of whichever kind; found out when it is opened.
+    Archive(PathBuf),
+    /// An image in a registry.
+    Registry(ImageReference),
+}
+
+/// Endings that no image reference has but files have.
+const FILE_ENDINGS: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".json"];
+
+impl Target {
+    /// Reads a target: `docker-archive:FILE[:REFERENCE]`, `oci-archive:FILE[:NAME]`, `oci-layout:DIRECTORY[:NAME]`,
+    /// `rootfs:PATH`, `dir:PATH`, `registry:REFERENCE`; without a scheme an existing path by what it holds, anything else
+    /// as a reference to a registry.
+    ///
+    /// # Errors
+    /// When it is neither; a text that looks like a path is never looked up in a registry.
+    pub fn parse(text: &str) -> Result<Self, TargetError> {
+        let path_of = |rest: &str, scheme| match rest {
+            "" => Err(TargetError::Empty { scheme, expected: "a path" }),
+            _ => Ok(PathBuf::from(rest)),
+        };
+        if let Some((scheme, rest)) = text.split_once(':') {
+            match scheme {
+                "docker-archive" => {
+                    let (path, name) = split_name(&path_of(rest, "docker-archive")?);
+                    return Ok(Self::DockerArchive(path, name));
+                }
+                "oci-archive" => {
+                    let (path, name) = split_name(&path_of(rest, "oci-archive")?);
+                    return Ok(Self::OciArchive(path, name));
+                }
+                "oci-layout" | "oci" => {
+                    let (path, name) = split_name(&path_of(rest, "oci-layout")?);
+                    return Ok(Self::OciLayout(path, name));
+                }
+                "rootfs" | "dir" => return Ok(Self::RootFilesystem(path_of(rest, "rootfs")?)),
+                "registry" => {
+                    return match rest {
+                        "" => Err(TargetError::Empty { scheme: "registry", expected: "an image reference" }),
+                        _ => Ok(Self::Registry(rest.parse()?)),
+                    };
+                }
+                _ => {}
+            }
+        }
+        Self::guess(text)
+    }
+
+    fn guess(text: &str) -> Result<Self, TargetError> {
+        let path = Path::new(text);
+        if path.is_dir() {
+            return Ok(match path.join("oci-layout").is_file() {
+                true => Self::OciLayout(path.to_owned(), None),
+                false => Self::RootFilesystem(path.to_owned()),
+            });
+        }
+        if path.exists() {
+            return Ok(Self::Archive(path.to_owned()));
+        }
+        let like_a_path =
+            text.starts_with(['/', '.', '~']) || FILE_ENDINGS.iter().any(|ending| text.ends_with(ending));
+        match like_a_path {
+            true => Err(TargetError::NoSuchFile(text.to_owned())),
+            false => Ok(Self::Registry(text.parse()?)),
+        }
+    }
+}
+
+/// Splits `PATH:NAME`; a colon that is part of an existing path stays there.
+fn split_name(path: &Path) -> (PathBuf, Option<String>) {
+    let text = path.to_string_lossy();
+    if !path.exists() {
+        for (position, _) in text.match_indices(':') {
+            if let (Some(before), Some(after)) = (text.get(..position), text.get(position + 1..))
+                && Path::new(before).exists()
+                && !after.is_empty()
+            {
+                return (PathBuf::from(before), Some(after.to_owned()));
+            }
+        }
+    }
+    (path.to_owned(), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schemes_paths_and_references() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a.tar");
+        std::fs::write(&file, "x").unwrap();
+        let name = file.to_str().unwrap();
+        assert_eq!(Target::parse(name).unwrap(), Target::Archive(file.clone()));
+        assert_eq!(
+            Target::parse(&format!("docker-archive:{name}:b:c")).unwrap(),
+            Target::DockerArchive(file.clone(), Some("b:c".to_owned()))
+        );
+        assert_eq!(
+            Target::parse(directory.path().to_str().unwrap()).unwrap(),
+            Target::RootFilesystem(directory.path().to_owned())
+        );
+        std::fs::write(directory.path().join("oci-layout"), "{}").unwrap();
+        assert_eq!(
+            Target::parse(directory.path().to_str().unwrap()).unwrap(),
+            Target::OciLayout(directory.path().to_owned(), None)
+        );
+        assert!(matches!(Target::parse("alpine:3.18").unwrap(), Target::Registry(_)));
+        assert!(matches!(Target::parse("localhost:5000/a").unwrap(), Target::Registry(_)));
+    }
+
+    #[test]
+    fn what_looks_like_a_path_is_not_looked_up_in_a_registry() {
+        for text in ["./missing", "/missing", "missing.tar", "a/missing.tar.gz"] {
+            assert!(matches!(Target::parse(text), Err(TargetError::NoSuchFile(_))), "{text}");
+        }
+        assert!(Target::parse("rootfs:").is_err());
+        assert!(Target::parse("registry:").is_err());
+    }
+}
