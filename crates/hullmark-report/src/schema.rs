@@ -1,0 +1,160 @@
+//! The JSON schema of the report, published as `docs/schema/report.schema.json`.
+
+use hullmark_types::{Severity, Stage};
+use serde_json::{Value, json};
+
+use crate::json::SCHEMA;
+
+fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+fn digest() -> Value {
+    json!({ "type": "string", "pattern": "^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$" })
+}
+
+fn time() -> Value {
+    json!({ "type": "string", "format": "date-time" })
+}
+
+fn number() -> Value {
+    json!({ "type": "integer", "minimum": 0 })
+}
+
+fn list(items: Value) -> Value {
+    json!({ "type": "array", "items": items })
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/$defs/{name}") })
+}
+
+/// An object that has these members and no others; those whose name ends in `?` may be absent.
+fn object(members: &[(&str, Value)]) -> Value {
+    let required: Vec<&str> =
+        members.iter().map(|(name, _)| *name).filter(|name| !name.ends_with('?')).collect();
+    let properties: serde_json::Map<String, Value> = members
+        .iter()
+        .map(|(name, schema)| (name.trim_end_matches('?').to_owned(), schema.clone()))
+        .collect();
+    json!({ "type": "object", "required": required, "properties": properties, "additionalProperties": false })
+}
+
+fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Value {
+    json!({ "enum": words.into_iter().collect::<Vec<_>>() })
+}
+
+/// The JSON schema (2020-12) of the JSON report.
+pub fn json_schema() -> Value {
+    let report = object(&[
+        ("schema", json!({ "const": SCHEMA })),
+        ("tool", object(&[("name", text()), ("version", text())])),
+        ("inventory", reference("inventory")),
+        ("matches", reference("matches")),
+        ("verdict", reference("verdict")),
+        ("ledger?", object(&[("origin", text()), ("index", number()), ("entry_digest", digest())])),
+    ]);
+    let mut schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "https://hullmark.dev/schema/report.schema.json",
+        "title": "Hullmark scan report",
+        "description": "What `hullmark scan --format json` writes.",
+    });
+    if let (Value::Object(schema), Value::Object(report)) = (&mut schema, report) {
+        schema.extend(report);
+        schema.insert("$defs".to_owned(), definitions());
+    }
+    schema
+}
+
+fn definitions() -> Value {
+    json!({
+        "inventory": object(&[
+            ("schema", number()),
+            ("subject", reference("subject")),
+            ("distribution?", object(&[
+                ("id", text()), ("version?", text()), ("codename?", text()), ("pretty_name?", text()),
+                ("id_like?", list(text())),
+            ])),
+            ("config?", json!({ "type": "object" })),
+            ("layers", list(object(&[
+                ("index", number()), ("digest?", digest()), ("diff_id?", digest()), ("size?", number()),
+                ("created_by?", text()),
+            ]))),
+            ("packages", list(reference("package"))),
+            ("diagnostics", list(object(&[
+                ("level", words(["note", "gap"])), ("code", text()), ("path?", text()), ("layer?", number()),
+                ("message", text()),
+            ]))),
+        ]),
+        "subject": object(&[
+            ("kind", words(["image", "root-filesystem"])), ("name", text()), ("references?", list(text())),
+            ("index?", digest()), ("manifest?", digest()), ("config?", digest()),
+            ("platform?", object(&[("os", text()), ("architecture", text()), ("variant?", text())])),
+        ]),
+        "package": object(&[
+            ("kind", text()), ("name", text()), ("version", text()), ("purl", text()),
+            ("source?", object(&[("name", text()), ("version", text())])),
+            ("architecture?", text()), ("licenses?", list(text())), ("vendor?", text()), ("ecosystem?", text()),
+            ("owner?", text()), ("locations", list(object(&[("path", text()), ("layer", number())]))),
+            ("layer", number()), ("found_by", text()),
+        ]),
+        "packageKey": object(&[
+            ("kind", text()), ("name", text()), ("version", text()), ("purl", text()), ("path", text()),
+            ("layer", number()),
+        ]),
+        "evidence": object(&[
+            ("advisory", text()), ("feed", text()), ("ecosystem", text()), ("name", text()), ("compared", text()),
+            ("range", text()), ("scheme", text()),
+        ]),
+        "matches": object(&[
+            ("database", digest()),
+            ("feeds", list(object(&[
+                ("name", text()), ("address", text()), ("ecosystems?", list(text())), ("digest", digest()),
+                ("data_date?", time()), ("fetched?", time()), ("records", number()), ("skipped", number()),
+            ]))),
+            ("findings", list(reference("finding"))),
+            ("not_affected", list(object(&[
+                ("package", reference("packageKey")), ("id", text()), ("code", text()),
+                ("evidence", list(reference("evidence"))),
+            ]))),
+            ("undetermined", list(object(&[
+                ("package", reference("packageKey")), ("id?", text()), ("code", text()), ("reason", text()),
+                ("evidence?", list(reference("evidence"))),
+            ]))),
+            ("packages_covered", number()),
+        ]),
+        "finding": object(&[
+            ("package", reference("packageKey")), ("id", text()), ("aliases", list(text())),
+            ("kind", words(["vulnerability", "malicious"])),
+            ("severity", words(Severity::ALL.map(Severity::name))), ("severity_source?", text()),
+            ("cvss_vector?", text()), ("cvss_score_tenths?", json!({ "type": "integer", "minimum": 0, "maximum": 100 })),
+            ("fixed_version?", text()),
+            ("known_exploited?", object(&[
+                ("cve", text()), ("date_added", text()), ("due_date?", text()), ("ransomware", json!({ "type": "boolean" })),
+            ])),
+            ("published?", time()), ("summary?", text()), ("url?", text()), ("evidence", list(reference("evidence"))),
+        ]),
+        "reason": object(&[
+            ("rule", text()), ("on", text()), ("action", words(["none", "warn", "fail"])),
+            ("threat", json!({ "type": "integer", "minimum": 0, "maximum": 10 })), ("finding?", text()),
+            ("severity?", words(Severity::ALL.map(Severity::name))), ("package?", text()), ("fixed_version?", text()),
+            ("known_exploited?", json!({ "type": "boolean" })), ("message", text()), ("grace_days_left?", number()),
+            ("exception?", text()),
+        ]),
+        "verdict": object(&[
+            ("outcome", words(["passed", "warned", "failed"])),
+            ("stage", words(Stage::ALL.map(Stage::name))),
+            ("policy", text()), ("reasons", list(reference("reason"))), ("excused", list(reference("reason"))),
+            ("exceptions", list(object(&[
+                ("id", text()), ("status", words(["used", "expiring-soon", "unused", "expired"])), ("expires?", time()),
+                ("excused", number()),
+            ]))),
+            ("inputs", object(&[
+                ("inventory", digest()), ("matches", digest()), ("policy", digest()), ("exceptions", digest()),
+                ("database", digest()),
+            ])),
+            ("evaluated_at", time()),
+        ]),
+    })
+}
