@@ -19,3 +19,8 @@ pub(crate) fn split_digits(text: &str) -> (&str, &str) {
 pub(crate) fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
+
+/// Whether the text is a decimal number without leading zeros.
+pub(crate) fn is_plain_number(text: &str) -> bool {
+    is_number(text) && (text == "0" || !text.starts_with('0'))
+}

@@ -1,5 +1,9 @@
 //! The order of Python packages (PEP 440, <https://packaging.python.org/en/latest/specifications/version-specifiers/>), as
-//! the `packaging` library has it.
+//! `packaging.version.Version` has it.
+//!
+//! `[v][epoch!]release[pre][post][dev][+local]`, without regard to case, white space around, and the spelling of labels and
+//! separators. The order is: epoch, release (missing numbers are 0), development release of the release itself,
+//! pre-release, release, post-release, and within each its development release first; then the local version.
 
 use std::cmp::Ordering;
 
@@ -38,6 +42,8 @@ const PRE_RELEASES: [(&str, PreRelease); 8] = [
 
 const POST_RELEASES: [(&str, ()); 3] = [("post", ()), ("rev", ()), ("r", ())];
 
+const LOCAL_SEPARATORS: [char; 3] = ['.', '-', '_'];
+
 const DEVELOPMENT: [(&str, ()); 1] = [("dev", ())];
 
 pub(crate) fn compare(left: &str, right: &str) -> Result<Ordering, VersionError> {
@@ -54,10 +60,7 @@ fn parse(text: &str) -> Result<Version<'_>, VersionError> {
     let version = text.trim_matches(|character: char| {
         character.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&character)
     });
-    let error = |rest: &str, expected| {
-        let position = (rest.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
-        VersionError::new(Scheme::Pep440, text, position, expected)
-    };
+    let error = |rest: &str, expected| VersionError::at(Scheme::Pep440, text, rest, expected);
     let rest = version.strip_prefix(['v', 'V']).unwrap_or(version);
     let (first, after) = split_digits(rest);
     let (epoch, rest) = match after.strip_prefix('!') {
@@ -78,14 +81,11 @@ fn parse(text: &str) -> Result<Version<'_>, VersionError> {
         None => (None, rest),
     };
     let local = rest.strip_prefix('+');
-    match local {
-        None if !rest.is_empty() => {
-            return Err(error(rest, "a pre-, post- or development release, or the end"));
-        }
-        Some(local) if !is_local(local) => {
-            return Err(error(rest, "letters and digits after `+`, with `.`, `-` or `_` between them"));
-        }
-        _ => {}
+    if local.is_none() && !rest.is_empty() {
+        return Err(error(rest, "a pre-, post- or development release, `+` or the end"));
+    }
+    if let Some(part) = local.and_then(find_bad_local_part) {
+        return Err(error(part, "letters and digits after `+`, with `.`, `-` or `_` between them"));
     }
     Ok(Version { epoch, release, pre, post, dev, local })
 }
@@ -129,10 +129,10 @@ fn split_post(text: &str) -> (Option<&str>, &str) {
     }
 }
 
-fn is_local(local: &str) -> bool {
+fn find_bad_local_part(local: &str) -> Option<&str> {
     local
-        .split(['.', '-', '_'])
-        .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        .split(LOCAL_SEPARATORS)
+        .find(|part| part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 fn compare_release(left: &str, right: &str) -> Ordering {
@@ -150,13 +150,13 @@ fn compare_release(left: &str, right: &str) -> Ordering {
 
 /// A development release alone comes before pre-releases, and no pre-release after them.
 fn compare_phase(left: &Version<'_>, right: &Version<'_>) -> Ordering {
-    let rank = |version: &Version<'_>| match (&version.pre, &version.post, &version.dev) {
-        (Some((phase, _)), _, _) => (1, Some(*phase)),
+    let rank = |version: &Version<'_>| match (version.pre, version.post, version.dev) {
+        (Some((phase, _)), _, _) => (1, Some(phase)),
         (None, None, Some(_)) => (0, None),
         (None, _, _) => (2, None),
     };
-    let number = |version: &Version<'_>| version.pre.map_or("", |(_, number)| number).to_owned();
-    rank(left).cmp(&rank(right)).then_with(|| numbers::compare(&number(left), &number(right)))
+    let number = |pre: Option<(PreRelease, _)>| pre.map_or("", |(_, number)| number);
+    rank(left).cmp(&rank(right)).then_with(|| numbers::compare(number(left.pre), number(right.pre)))
 }
 
 /// `absent` is where a version without the number stands.
@@ -172,7 +172,7 @@ fn compare_optional(left: Option<&str>, right: Option<&str>, absent: Ordering) -
 /// Numbers after words; a longer local version after its own beginning.
 fn compare_local(left: Option<&str>, right: Option<&str>) -> Ordering {
     let (Some(left), Some(right)) = (left, right) else { return left.is_some().cmp(&right.is_some()) };
-    let (mut left, mut right) = (left.split(['.', '-', '_']), right.split(['.', '-', '_']));
+    let (mut left, mut right) = (left.split(LOCAL_SEPARATORS), right.split(LOCAL_SEPARATORS));
     loop {
         let order = match (left.next(), right.next()) {
             (None, None) => return Ordering::Equal,
@@ -182,13 +182,18 @@ fn compare_local(left: Option<&str>, right: Option<&str>) -> Ordering {
                 (true, true) => numbers::compare(left, right),
                 (true, false) => Ordering::Greater,
                 (false, true) => Ordering::Less,
-                (false, false) => left.to_ascii_lowercase().cmp(&right.to_ascii_lowercase()),
+                (false, false) => compare_words(left, right),
             },
         };
         if order.is_ne() {
             return order;
         }
     }
+}
+
+fn compare_words(left: &str, right: &str) -> Ordering {
+    let left = left.bytes().map(|byte| byte.to_ascii_lowercase());
+    left.cmp(right.bytes().map(|byte| byte.to_ascii_lowercase()))
 }
 
 #[cfg(test)]
@@ -248,22 +253,44 @@ mod tests {
     }
 
     #[test]
+    fn local_versions() {
+        let sorted = [
+            "1.0", "1.0+a", "1.0+a.b", "1.0+a.1", "1.0+B", "1.0+1", "1.0+1.a", "1.0+01.2", "1.0+1.10",
+            "1.0+2",
+        ];
+        for (position, left) in sorted.iter().enumerate() {
+            for (other, right) in sorted.iter().enumerate() {
+                assert_eq!(compare(left, right), Ok(position.cmp(&other)), "{left} {right}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_not_a_version() {
-        for text in [
-            "",
-            "v",
-            "french toast",
-            "1.0+a+",
-            "1.0++1",
-            "1.0+_a",
-            "1.0+1+1",
-            "1.0.x",
-            "!1",
-            "1.0-",
-            "1..0",
-            "1.0dev1a1",
+        for (text, position) in [
+            ("", 0),
+            (" ", 0),
+            ("v", 1),
+            ("vv1", 1),
+            ("v 1", 1),
+            ("french toast", 0),
+            ("1.0+", 4),
+            ("1.0+a+", 4),
+            ("1.0++1", 4),
+            ("1.0+_a", 4),
+            ("1.0+a.\u{17f}", 6),
+            ("1.0.x", 3),
+            (" 1.0.x", 4),
+            ("!1", 0),
+            ("1!", 2),
+            ("1.0-", 3),
+            ("1..0", 1),
+            ("1.0dev1a1", 7),
+            ("1.0po\u{17f}t1", 3),
+            ("\u{661}.0", 0),
         ] {
-            assert!(compare(text, "1.0").is_err(), "{text:?}");
+            let error = compare("1.0", text).unwrap_err();
+            assert_eq!((error.version.as_str(), error.position), (text, position), "{error}");
         }
     }
 }

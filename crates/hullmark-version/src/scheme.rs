@@ -87,3 +87,49 @@ impl FromStr for Scheme {
             .ok_or_else(|| UnknownScheme(text.to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_descriptions_are_distinct() {
+        for scheme in Scheme::ALL {
+            assert_eq!(scheme.name().parse(), Ok(*scheme));
+            assert_eq!(scheme.to_string(), scheme.name());
+            for other in Scheme::ALL.iter().filter(|other| *other != scheme) {
+                assert_ne!(scheme.name(), other.name());
+                assert_ne!(scheme.description(), other.description());
+            }
+        }
+        let error = "rpm".parse::<Scheme>().unwrap_err();
+        for scheme in Scheme::ALL {
+            assert!(error.to_string().contains(scheme.name()), "{error} does not name {scheme}");
+        }
+    }
+
+    #[test]
+    fn ecosystems() {
+        for (ecosystem, scheme) in [
+            ("Alpine", Some(Scheme::Apk)),
+            ("Alpine:v3.7", Some(Scheme::Apk)),
+            ("Wolfi", Some(Scheme::Apk)),
+            ("Chainguard", Some(Scheme::Apk)),
+            ("Debian", Some(Scheme::Deb)),
+            ("Debian:12", Some(Scheme::Deb)),
+            ("Ubuntu:Pro:22.04:LTS", Some(Scheme::Deb)),
+            ("crates.io", Some(Scheme::Semver)),
+            ("npm", Some(Scheme::Npm)),
+            ("PyPI", Some(Scheme::Pep440)),
+            ("Go", Some(Scheme::Go)),
+            ("Red Hat:enterprise_linux:9::baseos", None),
+            ("Maven", None),
+            ("debian", None),
+            ("Debian12", None),
+            (":12", None),
+            ("", None),
+        ] {
+            assert_eq!(Scheme::for_ecosystem(ecosystem), scheme, "{ecosystem:?}");
+        }
+    }
+}
