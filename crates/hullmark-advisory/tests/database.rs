@@ -1,4 +1,5 @@
 //! The database file: what goes in comes out, the same input gives the same bytes, damage is named and never silent.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use hullmark_advisory::{Builder, Database, DatabaseError, FeedData};
 use hullmark_types::{
@@ -250,8 +251,7 @@ proptest! {
         if let Ok(answers) = ask_everything(bytes.clone()) {
             prop_assert!(answers == ask_everything(small()).unwrap(), "byte {place}");
         }
-        prop_assert!(Database::from_bytes(bytes).and_then(|database| database.verify()).is_err()
-            || place < 16 + 9 * 56, "byte {place} is not covered by a digest");
+        prop_assert!(Database::from_bytes(bytes).and_then(|database| database.verify()).is_err(), "byte {place}");
     }
 
     #[test]

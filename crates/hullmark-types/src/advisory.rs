@@ -30,8 +30,8 @@ pub struct Advisory {
     /// Other identifiers of the same vulnerability (not merely related ones), sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
-    /// Identifiers of the vulnerabilities that it covers, sorted (OSV `upstream`, and the CVE ids among `related`): a
-    /// distribution's notice may fix several. They bring ratings and known exploitation, but never join findings.
+    /// Identifiers of the vulnerabilities that it covers, sorted (OSV `upstream`, or, where a notice names no CVE
+    /// otherwise, the CVE ids among `related`): a distribution's notice may fix several. They bring ratings and known exploitation, but never join findings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upstream: Vec<String>,
     /// One line for people.

@@ -27,6 +27,7 @@ mod read;
 mod records;
 mod table;
 
+pub(crate) use build::replace;
 pub use build::{BuildError, Builder, FeedData};
 pub use error::DatabaseError;
 pub use read::{Database, Records};

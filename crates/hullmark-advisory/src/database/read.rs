@@ -181,6 +181,22 @@ impl Database {
         value.map(parse).transpose()
     }
 
+    /// All entries of the catalogue of known exploited vulnerabilities.
+    ///
+    /// # Errors
+    /// When a block is damaged.
+    pub fn all_known_exploited(&self) -> Result<Vec<KnownExploited>, DatabaseError> {
+        let table = Table::new(self.section(Section::ExploitedDirectory), self.section(Section::Exploited));
+        let values = table.values().map_err(|(part, damage)| match part {
+            Part::Directory => self.damaged(Section::ExploitedDirectory, damage),
+            Part::Blocks => self.damaged(Section::Exploited, damage),
+        })?;
+        let damage = Damage::at(0, "an entry of the catalogue as JSON");
+        let parse =
+            |value| serde_json::from_slice(value).map_err(|_| self.damaged(Section::Exploited, damage));
+        values.into_iter().map(parse).collect()
+    }
+
     /// All advisory records, in the order of the file.
     pub fn records(&self) -> Records<'_> {
         Records { database: self, block: 0, waiting: Vec::new().into_iter() }

@@ -61,6 +61,27 @@ impl<'data> Table<'data> {
         let (offset, length, _) = self.entry(count, block).ok_or(directory_damage(block))?;
         find(self.blocks, offset, length, key).map_err(|damage| (Part::Blocks, damage))
     }
+
+    /// All values, in the order of their keys.
+    pub(super) fn values(&self) -> Result<Vec<&'data [u8]>, (Part, Damage)> {
+        let directory_damage = |offset| (Part::Directory, Damage::at(offset, "the place of a block"));
+        let count = self.count().ok_or(directory_damage(0))?;
+        let mut values = Vec::new();
+        for block in 0..count {
+            let (offset, length, _) = self.entry(count, block).ok_or(directory_damage(block))?;
+            let damaged = |damage| (Part::Blocks, damage);
+            let payload = checked_payload(self.blocks, offset, u64::from(length)).map_err(damaged)?;
+            let mut cursor = Cursor::new(payload);
+            while !cursor.is_at_end() {
+                let placed = |damage: Damage| damaged(Damage { offset, ..damage });
+                let sizes = (|| Ok((cursor.size()?, cursor.size()?, cursor.size()?)))();
+                let (_, rest, value) = sizes.map_err(placed)?;
+                cursor.take(rest).map_err(placed)?;
+                values.push(cursor.take(value).map_err(placed)?);
+            }
+        }
+        Ok(values)
+    }
 }
 
 fn find<'data>(
@@ -170,6 +191,7 @@ mod tests {
         for (key, value) in &entries {
             assert_eq!(table.get(key).unwrap(), Some(value.as_slice()));
         }
+        assert_eq!(table.values().unwrap(), entries.values().map(Vec::as_slice).collect::<Vec<_>>());
         for absent in ["", "a", "key0000001", "key0000777", "key", "z"] {
             assert_eq!(table.get(absent.as_bytes()).unwrap(), None, "{absent}");
         }

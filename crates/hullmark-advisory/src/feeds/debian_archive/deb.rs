@@ -1,0 +1,103 @@
+//! Binary packages: an `ar` with a compressed tar in it (`deb(5)`), of which only the changelog is read.
+
+use std::io::{self, BufReader, Read};
+
+use super::changelog::{self, Changelog};
+use super::tar;
+
+const AR_MAGIC: &[u8; 8] = b"!<arch>\n";
+const AR_HEADER: usize = 60;
+const MAX_MEMBERS: usize = 16;
+/// Bytes of the tar that are read in search of the changelog.
+const MAX_PLAIN: u64 = 4 * 1024 * 1024 * 1024;
+const MAX_COMPRESSED_CHANGELOG: u64 = 16 * 1024 * 1024;
+const MAX_CHANGELOG: u64 = 64 * 1024 * 1024;
+/// Memory that a decompressor may take; Debian's packages need 64 MiB at most.
+const MAX_MEMORY_KIB: u32 = 128 * 1024;
+const MAX_WINDOW_LOG: u32 = 27;
+
+/// What a package holds instead of or beside a changelog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// The changelog of the source package.
+    Changelog(Changelog),
+    /// No changelog; the directory of its documentation may be a link to that of another package.
+    Nothing,
+}
+
+/// Looks for the changelog of the source package `source` in the binary package `name`. Stops reading when it is found.
+///
+/// # Errors
+/// When the bytes are no binary package, or break off.
+pub fn read(package: &mut dyn Read, name: &str, source: &str) -> io::Result<Found> {
+    let mut magic = [0; AR_MAGIC.len()];
+    package.read_exact(&mut magic)?;
+    if magic != *AR_MAGIC {
+        return Err(invalid("not a binary package: it does not begin with `!<arch>`"));
+    }
+    for _ in 0..MAX_MEMBERS {
+        let mut header = [0; AR_HEADER];
+        package.read_exact(&mut header)?;
+        let field = |from: usize, to: usize| {
+            std::str::from_utf8(header.get(from..to).unwrap_or_default()).map(str::trim).unwrap_or("")
+        };
+        let member = field(0, 16).trim_end_matches('/');
+        let size: u64 = field(48, 58).parse().map_err(|_| invalid("a member of the package has no size"))?;
+        if let Some(compression) = member.strip_prefix("data.tar") {
+            let data: Box<dyn Read + '_> = Box::new(package.take(size));
+            let plain: Box<dyn Read + '_> = match compression {
+                "" => data,
+                ".gz" => Box::new(flate2::read::MultiGzDecoder::new(data)),
+                ".xz" => {
+                    Box::new(lzma_rust2::XzReader::new_mem_limit(BufReader::new(data), true, MAX_MEMORY_KIB))
+                }
+                ".zst" => {
+                    let mut decoder = zstd::stream::read::Decoder::new(data)?;
+                    decoder.window_log_max(MAX_WINDOW_LOG)?;
+                    Box::new(decoder)
+                }
+                _ => return Err(invalid("the compression of the package is not known")),
+            };
+            return find(plain.take(MAX_PLAIN), name, source);
+        }
+        let skip = size.saturating_add(size % 2);
+        io::copy(&mut (&mut *package).take(skip), &mut io::sink())?;
+    }
+    Err(invalid("the package has no data.tar"))
+}
+
+fn find(plain: impl Read, name: &str, source: &str) -> io::Result<Found> {
+    let directory = format!("usr/share/doc/{name}/");
+    let mut reader = tar::Reader::new(plain);
+    while let Some(entry) = reader.next()? {
+        let Some(file) = entry.name.strip_prefix(&directory) else {
+            // The tar of a package is sorted: a link in place of the directory means that nothing follows below it.
+            if entry.kind == b'2' && entry.name.trim_end_matches('/') == directory.trim_end_matches('/') {
+                return Ok(Found::Nothing);
+            }
+            continue;
+        };
+        let is_changelog =
+            matches!(file, "changelog.Debian.gz" | "changelog.gz" | "changelog.Debian" | "changelog");
+        if !is_changelog || entry.kind != b'0' {
+            continue;
+        }
+        let mut bytes = reader.content(MAX_COMPRESSED_CHANGELOG)?;
+        if file.ends_with(".gz") {
+            let mut text = Vec::new();
+            let plain = flate2::read::MultiGzDecoder::new(bytes.as_slice());
+            plain.take(MAX_CHANGELOG).read_to_end(&mut text)?;
+            bytes = text;
+        }
+        let changelog = changelog::parse(&bytes);
+        // `changelog.gz` is the makers' own in packages that are not native to Debian.
+        if changelog.package.as_deref() == Some(source) {
+            return Ok(Found::Changelog(changelog));
+        }
+    }
+    Ok(Found::Nothing)
+}
+
+fn invalid(message: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
