@@ -1,0 +1,347 @@
+//! Where images come from: archives, layouts, root file systems, registries; what is damaged is said.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use hullmark_http::ClientOptions;
+use hullmark_image::{
+    AcquireOptions, Entry, EntryKind, Image, ImageError, ImageVisitor, LayerVisitor, Limits, NoProgress,
+    Target, open,
+};
+use hullmark_testkit::{
+    Answer, Compression, ImageBuilder, Server, TarBuilder, compress, registry, shared_dir,
+};
+use hullmark_types::{Diagnostic, Digest};
+
+#[derive(Default)]
+struct Files {
+    layers: BTreeMap<u32, Vec<String>>,
+    codes: Vec<String>,
+}
+
+#[derive(Default)]
+struct Layer(Vec<String>);
+
+impl LayerVisitor for Layer {
+    fn entry(&mut self, entry: &Entry, content: &mut dyn Read) -> std::io::Result<()> {
+        if entry.kind == EntryKind::File {
+            let mut text = String::new();
+            content.take(100).read_to_string(&mut text)?;
+            self.0.push(format!("{}={text}", entry.path));
+        }
+        Ok(())
+    }
+}
+
+impl ImageVisitor for Files {
+    type Layer = Layer;
+
+    fn begin_layer(&mut self, _: u32) -> Layer {
+        Layer::default()
+    }
+
+    fn end_layer(&mut self, layer: u32, visitor: Layer, diagnostics: Vec<Diagnostic>) {
+        self.layers.insert(layer, visitor.0);
+        self.codes.extend(diagnostics.into_iter().map(|diagnostic| diagnostic.code));
+    }
+}
+
+fn options() -> AcquireOptions {
+    let client = ClientOptions { retries: 2, sleep: |_| {}, ..ClientOptions::default() };
+    let mut options = AcquireOptions::new(client);
+    options.platform = "linux/amd64".parse().unwrap();
+    options
+}
+
+fn builder() -> ImageBuilder {
+    ImageBuilder::new()
+        .layer(TarBuilder::new().file("base", "1").finish(), "ADD rootfs")
+        .empty_layer("ENV A=b")
+        .layer(TarBuilder::new().file("app", "2").finish(), "COPY app")
+}
+
+fn read(target: &Target, options: &AcquireOptions) -> Result<(Image, Files), ImageError> {
+    let mut image = open(target, options)?;
+    let mut files = Files::default();
+    image.walk(&mut files, &NoProgress)?;
+    Ok((image, files))
+}
+
+/// Two layers with one file each, the instructions mapped past the empty layer.
+fn check(target: &str, options: &AcquireOptions) -> Image {
+    let (image, files) =
+        read(&Target::parse(target).unwrap(), options).unwrap_or_else(|error| panic!("{target}: {error}"));
+    assert_eq!(
+        files.layers,
+        BTreeMap::from([(0, vec!["base=1".to_owned()]), (1, vec!["app=2".to_owned()])]),
+        "{target}"
+    );
+    assert_eq!(files.codes, Vec::<String>::new(), "{target}");
+    let instructions: Vec<_> = image.layers().iter().map(|layer| layer.created_by.as_deref()).collect();
+    assert_eq!(instructions, [Some("ADD rootfs"), Some("COPY app")], "{target}");
+    assert_eq!(image.config().unwrap().user, "1000");
+    assert_eq!(image.subject().config, Some(Digest::sha256(&builder().config())));
+    image
+}
+
+fn fails(target: &str, options: &AcquireOptions, expected: &str) {
+    let error = match read(&Target::parse(target).unwrap(), options) {
+        Ok(_) => panic!("{target} can be read"),
+        Err(error) => error,
+    };
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(&error);
+    while let Some(cause) = next {
+        text.push_str(&format!(": {cause}"));
+        next = cause.source();
+    }
+    assert!(text.contains(expected), "{text}");
+}
+
+fn put(directory: &Path, name: &str, bytes: &[u8]) -> String {
+    let path = directory.join(name);
+    fs::write(&path, bytes).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn archives_and_layouts_give_the_same_image() {
+    let directory = tempfile::tempdir().unwrap();
+    for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+        let builder = builder().compression(compression);
+        let docker = builder.docker_archive();
+        let docker_file = put(directory.path(), "docker.tar", &docker);
+        let packed = put(directory.path(), "docker.tar.gz", &compress(&docker, Compression::Gzip));
+        let oci = put(directory.path(), "oci.tar", &builder.oci_archive());
+        let oci_packed =
+            put(directory.path(), "oci.tar.zst", &compress(&builder.oci_archive(), Compression::Zstd));
+        for target in [&docker_file, &packed, &oci, &oci_packed] {
+            check(target, &options());
+        }
+        check(&format!("docker-archive:{docker_file}"), &options());
+        check(&format!("docker-archive:{docker_file}:registry.example/team/app:1.0"), &options());
+        check(&format!("oci-archive:{oci}"), &options());
+        let layout = directory.path().join(format!("layout-{compression:?}"));
+        builder.oci_layout(&layout);
+        let image = check(layout.to_str().unwrap(), &options());
+        assert_eq!(image.subject().manifest, Some(Digest::sha256(&builder.manifest())));
+    }
+}
+
+#[test]
+fn skopeo_reads_the_layouts_the_testkit_writes() {
+    let directory = tempfile::tempdir().unwrap();
+    builder().oci_layout(directory.path());
+    let source = format!("oci:{}:1.0", directory.path().display());
+    match std::process::Command::new("skopeo").args(["inspect", "--raw", &source]).output() {
+        Err(error) => eprintln!("skipped: skopeo cannot be run: {error}"),
+        Ok(output) => {
+            assert_eq!(output.stdout, builder().manifest(), "{}", String::from_utf8_lossy(&output.stderr))
+        }
+    }
+}
+
+#[test]
+fn a_damaged_archive_is_an_error_that_names_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let whole = builder().docker_archive();
+    let cut = put(directory.path(), "cut.tar", &whole[..700]);
+    fails(&format!("docker-archive:{cut}"), &options(), "ends early");
+    let text = put(directory.path(), "text.tar", b"hello, this is no tar");
+    fails(&text, &options(), "neither a tar");
+    // The content of the base layer's file.
+    let position = whole.windows(4).position(|window| window == b"base").unwrap() + 512;
+    let mut flipped = whole.clone();
+    flipped[position] ^= 1;
+    fails(&put(directory.path(), "flipped.tar", &flipped), &options(), "is damaged or was changed");
+    let mut config = whole;
+    let position = config.windows(6).position(|window| window == b"\"1000\"").unwrap() + 1;
+    config[position] ^= 1;
+    fails(&put(directory.path(), "config.tar", &config), &options(), "is damaged or was changed");
+}
+
+#[test]
+fn a_blob_with_another_digest_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    builder().oci_layout(directory.path());
+    let blob = directory.path().join("blobs/sha256").join(Digest::sha256(&builder().blobs()[1]).hex());
+    let mut bytes = fs::read(&blob).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&blob, bytes).unwrap();
+    fails(directory.path().to_str().unwrap(), &options(), "is damaged or was changed");
+    fs::remove_file(&blob).unwrap();
+    fails(directory.path().to_str().unwrap(), &options(), "cannot read");
+}
+
+#[test]
+fn an_image_without_layers_has_a_gap() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = put(directory.path(), "empty.tar", &ImageBuilder::new().docker_archive());
+    let (image, files) = read(&Target::parse(&file).unwrap(), &options()).unwrap();
+    assert!(files.layers.is_empty());
+    assert_eq!(image.diagnostics()[0].code, "empty-image");
+}
+
+#[test]
+fn a_limit_that_is_hit_is_a_gap_and_the_other_layers_are_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = ImageBuilder::new()
+        .layer(TarBuilder::new().file("big", vec![0; 1 << 20]).finish(), "a")
+        .layer(TarBuilder::new().file("app", "2").finish(), "b");
+    let file = put(directory.path(), "image.tar", &image.docker_archive());
+    let mut options = options();
+    options.limits = Limits { max_layer_size: 1 << 19, ..Limits::default() };
+    let (_, files) = read(&Target::parse(&file).unwrap(), &options).unwrap();
+    assert_eq!(files.layers[&1], ["app=2"]);
+    assert!(files.codes.contains(&"limit-layer-size".to_owned()), "{:?}", files.codes);
+}
+
+#[test]
+fn root_file_systems_as_directory_and_as_tar() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("etc")).unwrap();
+    fs::write(directory.path().join("etc/name"), "1").unwrap();
+    let (_, files) = read(&Target::parse(directory.path().to_str().unwrap()).unwrap(), &options()).unwrap();
+    assert_eq!(files.layers[&0], ["etc/name=1"]);
+    let other = tempfile::tempdir().unwrap();
+    let tar = compress(&TarBuilder::new().file("./etc/name", "1").finish(), Compression::Gzip);
+    let file = put(other.path(), "rootfs.tar.gz", &tar);
+    let (image, files) = read(&Target::parse(&file).unwrap(), &options()).unwrap();
+    assert_eq!(files.layers[&0], ["etc/name=1"]);
+    assert_eq!(image.layers()[0].digest, Some(Digest::sha256(&tar)));
+}
+
+#[test]
+fn the_platform_is_chosen_and_attestations_are_not_platforms() {
+    let directory = tempfile::tempdir().unwrap();
+    builder().architecture("arm64").oci_layout(directory.path());
+    builder().oci_layout(directory.path());
+    let descriptor = |image: &ImageBuilder, os: &str, architecture: &str| {
+        let manifest = image.manifest();
+        serde_json::json!({
+            "mediaType": "application/vnd.oci.image.manifest.v1+json", "size": manifest.len(),
+            "digest": Digest::sha256(&manifest).to_string(), "platform": { "os": os, "architecture": architecture },
+        })
+    };
+    let index = serde_json::json!({ "schemaVersion": 2, "manifests": [
+        descriptor(&builder(), "unknown", "unknown"),
+        descriptor(&builder().architecture("arm64"), "linux", "arm64"),
+        descriptor(&builder(), "linux", "amd64"),
+    ]});
+    fs::write(directory.path().join("index.json"), serde_json::to_vec(&index).unwrap()).unwrap();
+    let target = directory.path().to_str().unwrap();
+    check(target, &options());
+    let mut arm = options();
+    arm.platform = "linux/arm64".parse().unwrap();
+    let (image, _) = read(&Target::parse(target).unwrap(), &arm).unwrap();
+    assert_eq!(image.subject().platform.as_ref().unwrap().architecture, "arm64");
+    arm.platform = "linux/s390x".parse().unwrap();
+    fails(target, &arm, "has no image for linux/s390x; it has linux/arm64, linux/amd64");
+}
+
+#[test]
+fn registries_with_and_without_authentication() {
+    let directory = tempfile::tempdir().unwrap();
+    let auth = "{\"auths\": {\"HOST\": {\"auth\": \"dXNlcjpwYXNz\"}}}";
+    for (credentials, bearer) in
+        [(None, false), (None, true), (Some(("user", "pass")), false), (Some(("user", "pass")), true)]
+    {
+        let server = registry(&builder(), credentials, bearer);
+        let mut options = options();
+        options.auth_file = Some(
+            put(directory.path(), "config.json", auth.replace("HOST", &server.host()).as_bytes()).into(),
+        );
+        let image = check(&format!("registry:{}/team/app:1.0", server.host()), &options);
+        let manifest = image.subject().manifest.clone().unwrap();
+        check(&format!("{}/team/app@{manifest}", server.host()), &options);
+    }
+}
+
+#[test]
+fn what_a_registry_refuses_is_said() {
+    let server = registry(&builder(), Some(("user", "pass")), true);
+    fails(&format!("{}/team/app:1.0", server.host()), &options(), "answered 401 and gave no token");
+    let server = registry(&builder(), Some(("user", "pass")), false);
+    fails(&format!("{}/team/app:1.0", server.host()), &options(), "a user name and a password");
+    let server = registry(&builder(), None, false);
+    fails(&format!("{}/team/app:2.0", server.host()), &options(), "MANIFEST_UNKNOWN manifest unknown");
+    fails("127.0.0.1:1/team/app:1.0", &options(), "cannot reach `127.0.0.1`");
+    let other = format!("{}/team/app@sha256:{}", server.host(), "0".repeat(64));
+    fails(&other, &options(), "answered 404");
+}
+
+#[test]
+fn a_registry_that_is_busy_is_asked_again() {
+    let image = builder();
+    let real = registry(&image, None, false);
+    let url = real.url();
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    let server = Server::new(move |asked| {
+        if count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 2 {
+            return Answer::new(503, "busy").header("Retry-After", "1");
+        }
+        Answer::new(307, "").header("Location", &format!("{url}{}", asked.path))
+    });
+    check(&format!("{}/team/app:1.0", server.host()), &options());
+    assert!(server.asked().len() >= 4);
+}
+
+#[test]
+fn credentials_do_not_follow_a_redirect_to_another_host() {
+    let real = registry(&builder(), None, false);
+    let url = real.url();
+    let server = Server::new(move |asked| match asked.headers.contains_key("authorization") {
+        false => Answer::new(401, "").header("WWW-Authenticate", "Basic realm=\"x\""),
+        true => Answer::new(307, "").header("Location", &format!("{url}{}", asked.path)),
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = options();
+    let auth = format!("{{\"auths\": {{\"{}\": {{\"auth\": \"dXNlcjpwYXNz\"}}}}}}", server.host());
+    options.auth_file = Some(put(directory.path(), "config.json", auth.as_bytes()).into());
+    check(&format!("{}/team/app:1.0", server.host()), &options);
+    assert!(real.asked().iter().all(|asked| !asked.headers.contains_key("authorization")));
+}
+
+#[test]
+fn a_blob_that_breaks_off_or_has_other_bytes_is_an_error() {
+    for cut in [Some(10), None] {
+        let image = builder();
+        let (manifest, config) = (image.manifest(), image.config());
+        let server = Server::new(move |asked| match asked.path.as_str() {
+            path if path.contains("/manifests/") => Answer::new(200, manifest.clone()),
+            path if path.contains(Digest::sha256(&config).hex()) => Answer::new(200, config.clone()),
+            _ => Answer { cut, ..Answer::new(200, vec![0; 4096]) },
+        });
+        fails(&format!("{}/team/app:1.0", server.host()), &options(), "is damaged or was changed");
+    }
+}
+
+#[test]
+fn offline_contacts_nobody_and_plain_http_needs_leave() {
+    let mut offline = options();
+    offline.client.offline = true;
+    fails("registry.example/team/app:1.0", &offline, "`--offline` is set");
+}
+
+#[test]
+fn schema_1_is_refused_clearly() {
+    let server = Server::new(|_| Answer::new(200, r#"{"schemaVersion": 1, "name": "a", "fsLayers": []}"#));
+    fails(&format!("{}/team/app:1.0", server.host()), &options(), "schema 1");
+}
+
+#[test]
+fn real_images() {
+    let Some(shared) = shared_dir() else { return };
+    for (name, layers) in
+        [("alpine-310.docker-archive.tar.gz", 1), ("alpine-minirootfs-3.7.3-x86_64.tar.gz", 1)]
+    {
+        let target = shared.join("images").join(name);
+        let (image, files) = read(&Target::parse(target.to_str().unwrap()).unwrap(), &options()).unwrap();
+        assert_eq!(image.layers().len(), layers);
+        let layer = &files.layers[&0];
+        assert!(layer.iter().any(|line| line.starts_with("etc/alpine-release=3.")), "{name}");
+    }
+}
