@@ -50,7 +50,7 @@ pub(crate) fn parse<'a>(scheme: Scheme, whole: &str, text: &'a str) -> Result<Ve
         Some((core, pre_release)) => (core, Some(pre_release)),
         None => (rest, None),
     };
-    let numbers = parse_numbers(core, &error)?;
+    let numbers = parse_numbers(core, error)?;
     if let Some(pre_release) = pre_release {
         for identifier in pre_release.split('.') {
             if !is_identifier(identifier) || (is_number(identifier) && !is_plain_number(identifier)) {
@@ -69,10 +69,10 @@ pub(crate) fn parse<'a>(scheme: Scheme, whole: &str, text: &'a str) -> Result<Ve
 }
 
 /// `major.minor.patch`
-fn parse_numbers<'a>(
-    core: &'a str,
+fn parse_numbers(
+    core: &str,
     error: impl Fn(&str, &'static str) -> VersionError,
-) -> Result<[&'a str; 3], VersionError> {
+) -> Result<[&str; 3], VersionError> {
     let mut numbers = [""; 3];
     let mut parts = core.split('.');
     for number in &mut numbers {
