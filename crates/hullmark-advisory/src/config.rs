@@ -54,7 +54,7 @@ impl FeedConfig {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
@@ -113,6 +113,14 @@ pub fn parse(text: &str) -> Result<Vec<FeedConfig>, ConfigError> {
         }
     }
     Ok(feeds)
+}
+
+/// Writes a list of feeds as TOML, in the form that [`parse`] reads.
+///
+/// # Errors
+/// When it cannot be written as TOML, which no list is.
+pub fn to_toml(feeds: &[FeedConfig]) -> Result<String, toml::ser::Error> {
+    toml::to_string(&File { feed: feeds.to_vec() })
 }
 
 /// The kinds of feed there are, for people.

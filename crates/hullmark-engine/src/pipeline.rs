@@ -43,7 +43,11 @@ pub struct Judge<'a> {
 ///
 /// # Errors
 /// When a stage could not do its work; see [`EngineError`].
-pub fn scan(acquire: &Acquire<'_>, judge_by: &Judge<'_>, recorder: &mut Recorder<'_>) -> Result<ScanReport, EngineError> {
+pub fn scan(
+    acquire: &Acquire<'_>,
+    judge_by: &Judge<'_>,
+    recorder: &mut Recorder<'_>,
+) -> Result<ScanReport, EngineError> {
     let inventory = take_inventory(acquire)?;
     let mut report = judge(inventory, judge_by, &recorder.tool)?;
     report.ledger = Some(record(&report, recorder)?);

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use hullmark_ledger::{Ledger, LedgerError, MAX_ENTRY_SIZE};
 use hullmark_report::{LedgerReceipt, ScanReport, Tool};
 use hullmark_types::{
-    Digest, ExceptionUse, FeedStatus, InputDigests, Outcome, Reason, Severity, Stage, Subject, canonical_json, digest_of,
+    Digest, ExceptionUse, FeedStatus, InputDigests, Outcome, Reason, Severity, Stage, Subject,
+    canonical_json, digest_of,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -133,7 +134,12 @@ pub fn record(report: &ScanReport, recorder: &mut Recorder<'_>) -> Result<Ledger
     }
     let verdict = &report.verdict;
     let subject = &report.inventory.subject;
-    let gaps = report.inventory.diagnostics.iter().filter(|d| d.level == hullmark_types::DiagnosticLevel::Gap).count();
+    let gaps = report
+        .inventory
+        .diagnostics
+        .iter()
+        .filter(|d| d.level == hullmark_types::DiagnosticLevel::Gap)
+        .count();
     let mut record = VerdictRecord {
         schema: RECORD_SCHEMA,
         kind: "verdict".to_owned(),

@@ -28,4 +28,4 @@ pub use extractor::{DEFAULT_MAX_FILE_SIZE, Extractor, FileFacts, HEAD_LENGTH, Op
 pub use extractors::{extractor_set_version, reference_table};
 pub use layer::{LayerCollector, LayerInventory};
 pub use merge::merge;
-pub use visitor::InventoryVisitor;
+pub use visitor::{InventoryVisitor, build};

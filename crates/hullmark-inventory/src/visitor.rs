@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hullmark_image::ImageVisitor;
+use hullmark_image::{Image, ImageError, ImageVisitor, Progress};
 use hullmark_types::{Diagnostic, ImageConfig, Inventory, LayerInfo, Subject};
 
 use crate::{LayerCollector, LayerInventory, merge};
@@ -40,4 +40,19 @@ impl ImageVisitor for InventoryVisitor {
     fn end_layer(&mut self, layer: u32, visitor: LayerCollector, diagnostics: Vec<Diagnostic>) {
         self.layers.insert(layer, visitor.finish(diagnostics));
     }
+}
+
+/// Takes the inventory of an image: reads every layer once, and merges.
+///
+/// # Errors
+/// When the image cannot be read, or its bytes are not those that their digests name.
+pub fn build(image: &mut Image, progress: &dyn Progress) -> Result<Inventory, ImageError> {
+    let mut visitor = InventoryVisitor::default();
+    image.walk(&mut visitor, progress)?;
+    Ok(visitor.finish(
+        image.subject().clone(),
+        image.config().cloned(),
+        image.layers().to_vec(),
+        image.diagnostics().to_vec(),
+    ))
 }

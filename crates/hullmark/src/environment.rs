@@ -10,7 +10,10 @@ use hullmark_types::{Digest, DigestAlgorithm, Hasher};
 use jiff::Timestamp;
 
 /// The current time, or the one given by `--now`.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the clock; everything else is handed the time")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the clock; everything else is handed the time"
+)]
 pub fn now(given: Option<Timestamp>) -> Timestamp {
     given.unwrap_or_else(Timestamp::now)
 }
@@ -60,7 +63,8 @@ pub fn auth_file(given: Option<PathBuf>) -> Option<PathBuf> {
 
 /// Who asks, as far as the environment says it.
 pub fn asker() -> Asker {
-    let variable = |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+    let variable =
+        |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
     let github_job = || {
         let (server, repository, run) = (
             std::env::var("GITHUB_SERVER_URL").ok()?,

@@ -78,7 +78,10 @@ pub fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result
 
 /// Writes data to the file `path` with `write`, or to standard output without a path. A file that could be written only
 /// in part does not replace an older one.
-pub fn to_file_or_stdout(path: Option<&Path>, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+pub fn to_file_or_stdout(
+    path: Option<&Path>,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
     let Some(path) = path else { return to_stdout(write) };
     let failed = || format!("cannot write `{}`", path.display());
     if path.exists() && !path.is_file() {

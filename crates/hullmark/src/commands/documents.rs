@@ -24,10 +24,10 @@ pub fn manual(markdown: bool) -> Result<()> {
 }
 
 fn pages(command: &clap::Command, out: &mut dyn std::io::Write) -> std::io::Result<()> {
-    clap_mangen::Man::new(command.clone()).render(&mut &mut *out)?;
+    let name = command.get_bin_name().unwrap_or(command.get_name()).replace(' ', "-");
+    clap_mangen::Man::new(command.clone()).title(name).render(&mut &mut *out)?;
     for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
-        let name = subcommand.get_bin_name().unwrap_or(subcommand.get_name()).replace(' ', "-");
-        pages(&subcommand.clone().name(name), out)?;
+        pages(subcommand, out)?;
     }
     Ok(())
 }

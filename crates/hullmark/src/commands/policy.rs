@@ -17,8 +17,11 @@ pub fn run(context: &Context<'_>, command: Policy) -> Result<()> {
         Policy::Default => to_stdout(|out| out.write_all(hullmark_policy::DEFAULT_POLICY.as_bytes())),
         Policy::Check { policy, exceptions } => check(context, policy, exceptions),
         Policy::Schema { exceptions } => {
-            let schema =
-                if exceptions { hullmark_policy::exceptions_schema() } else { hullmark_policy::policy_schema() };
+            let schema = if exceptions {
+                hullmark_policy::exceptions_schema()
+            } else {
+                hullmark_policy::policy_schema()
+            };
             to_stdout(|out| {
                 serde_json::to_writer_pretty(&mut *out, &schema)?;
                 out.write_all(b"\n")
@@ -31,7 +34,11 @@ pub fn run(context: &Context<'_>, command: Policy) -> Result<()> {
 fn check(context: &Context<'_>, policy: Option<PathBuf>, exceptions: Option<PathBuf>) -> Result<()> {
     if let Some(path) = policy {
         let policy = load_policy(&path)?;
-        context.talk.note(format!("`{}` is a valid policy with {} rules", path.display(), policy.rules().len()));
+        context.talk.note(format!(
+            "`{}` is a valid policy with {} rules",
+            path.display(),
+            policy.rules().len()
+        ));
     }
     if let Some(path) = exceptions {
         load_exceptions(&path)?;
@@ -49,7 +56,8 @@ pub fn load_policy(path: &Path) -> Result<hullmark_policy::Policy> {
 /// Reads and validates a file of exceptions.
 pub fn load_exceptions(path: &Path) -> Result<hullmark_policy::Exceptions> {
     let text = read(path)?;
-    hullmark_policy::parse_exceptions(&path.display().to_string(), &text).context("the exceptions are not valid")
+    hullmark_policy::parse_exceptions(&path.display().to_string(), &text)
+        .context("the exceptions are not valid")
 }
 
 fn read(path: &Path) -> Result<String> {

@@ -17,7 +17,9 @@ pub fn run(context: &Context<'_>, arguments: Sbom) -> Result<()> {
     })?;
     let gaps = inventory.diagnostics.len();
     if gaps > 0 {
-        context.talk.note(format!("{gaps} diagnostics are in the document as properties `hullmark:diagnostic`"));
+        context
+            .talk
+            .note(format!("{gaps} diagnostics are in the document as properties `hullmark:diagnostic`"));
     }
     Ok(())
 }

@@ -83,7 +83,10 @@ pub fn open_database(given: Option<std::path::PathBuf>) -> Result<Database> {
     })
 }
 
-fn acquire_options(context: &Context<'_>, target: &TargetArguments) -> Result<hullmark_image::AcquireOptions> {
+fn acquire_options(
+    context: &Context<'_>,
+    target: &TargetArguments,
+) -> Result<hullmark_image::AcquireOptions> {
     let mut options = hullmark_image::AcquireOptions::new(context.client_options());
     if let Some(platform) = &target.platform {
         options.platform = platform.clone();
