@@ -188,6 +188,9 @@ fn previous(ledger: &mut Ledger, name: &str) -> Result<Option<u64>, LedgerError>
         name: String,
     }
     ledger.refresh()?;
+    if ledger.size() == 0 {
+        return Ok(None);
+    }
     let mut found = None;
     for item in ledger.entries_from(ledger.size().saturating_sub(PREVIOUS_WINDOW))? {
         let (index, entry) = item?;
