@@ -1,0 +1,73 @@
+//! Real images and real advisories, where they are at hand.
+
+mod common;
+
+use common::{Place, python};
+use hullmark_testkit::ImageBuilder;
+use serde_json::Value;
+
+fn ids(report: &Value) -> Vec<String> {
+    let findings = report["matches"]["findings"].as_array().unwrap();
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    findings
+        .iter()
+        .map(|f| {
+            let (package, fixed) = (&f["package"], text(&f["fixed_version"]));
+            format!(
+                "{} {} {} {fixed} {}",
+                text(&f["id"]),
+                text(&package["name"]),
+                text(&package["version"]),
+                text(&f["severity"])
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn alpine_images_of_four_releases() {
+    let Some((place, images)) = Place::shared() else { return };
+    let image = |name: &str| images.join(name).display().to_string();
+    let report = place.report(&image("alpine-minirootfs-3.7.3-x86_64.tar.gz"));
+    assert_eq!(
+        ids(&report),
+        [
+            "CVE-2019-14697 musl 1.1.18-r3 1.1.18-r4 unrated",
+            "CVE-2019-14697 musl-utils 1.1.18-r3 1.1.18-r4 unrated"
+        ]
+    );
+    for (name, feed) in [("alpine-310", "alpine/v3.10/main"), ("alpine-311", "alpine/v3.11/main")] {
+        let target = image(&format!("{name}.docker-archive.tar.gz"));
+        assert_eq!(ids(&place.report(&target)), Vec::<String>::new());
+        place.run(&["scan", &target]).check(0, &format!("{feed}, data of "));
+    }
+    let answer = place.run(&["scan", &image("alpine-minirootfs-3.18.9-x86_64.tar.gz")]);
+    answer.check(0, "no-feed: no feed in the database speaks for Alpine:v3.18");
+    answer.check(0, "undetermined - 15");
+}
+
+#[test]
+fn a_python_package_on_alpine() {
+    let Some((place, images)) = Place::shared() else { return };
+    let rootfs = std::fs::read(images.join("alpine-minirootfs-3.7.3-x86_64.tar.gz")).unwrap();
+    let mut tar = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(&*rootfs), &mut tar).unwrap();
+    let image = ImageBuilder::new()
+        .layer(tar, "ADD rootfs")
+        .layer(python("1.26.5"), "RUN pip install urllib3==1.26.5");
+    place.put("image.tar", image.docker_archive());
+    let report = place.report("image.tar");
+    let found = report["matches"]["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|f| f["id"] == "CVE-2023-43804")
+        .unwrap();
+    assert_eq!((&found["severity"], &found["cvss_score_tenths"]), (&"high".into(), &81.into()));
+    assert_eq!(found["fixed_version"], "1.26.17");
+    assert_eq!(found["evidence"][0]["advisory"], "PYSEC-2023-192");
+    for (threshold, code) in [("any", 1), ("high", 1), ("critical", 0)] {
+        assert_eq!(place.run(&["scan", "image.tar", "--fail-on", threshold]).code(), code, "{threshold}");
+    }
+    place.run(&["scan", "image.tar", "--fail-on", "high"]).check(1, "unrated - 2");
+}
