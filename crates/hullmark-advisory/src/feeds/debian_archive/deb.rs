@@ -21,7 +21,9 @@ const MAX_WINDOW_LOG: u32 = 27;
 pub enum Found {
     /// The changelog of the source package.
     Changelog(Changelog),
-    /// No changelog; the directory of its documentation may be a link to that of another package.
+    /// The directory of its documentation is a link to that of another package, which is named here.
+    LinkTo(String),
+    /// No changelog.
     Nothing,
 }
 
@@ -73,7 +75,7 @@ fn find(plain: impl Read, name: &str, source: &str) -> io::Result<Found> {
         let Some(file) = entry.name.strip_prefix(&directory) else {
             // The tar of a package is sorted: a link in place of the directory means that nothing follows below it.
             if entry.kind == b'2' && entry.name.trim_end_matches('/') == directory.trim_end_matches('/') {
-                return Ok(Found::Nothing);
+                return Ok(link(&entry.target));
             }
             continue;
         };
@@ -96,6 +98,13 @@ fn find(plain: impl Read, name: &str, source: &str) -> io::Result<Found> {
         }
     }
     Ok(Found::Nothing)
+}
+
+/// What a link in place of the documentation says: the name of another package, where it names one beside itself.
+fn link(target: &str) -> Found {
+    let target = target.trim_end_matches('/');
+    let name = target.rsplit('/').next().unwrap_or("");
+    if name.is_empty() || name == ".." { Found::Nothing } else { Found::LinkTo(name.to_owned()) }
 }
 
 fn invalid(message: &'static str) -> io::Error {

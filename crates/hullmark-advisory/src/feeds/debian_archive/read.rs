@@ -1,6 +1,6 @@
 //! From the release file to advisories.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +27,7 @@ const MAX_INDEX: u64 = 128 * 1024 * 1024;
 const MAX_PLAIN_INDEX: u64 = 1024 * 1024 * 1024;
 const MAX_INDEX_MEMORY_KIB: u32 = 128 * 1024;
 /// How many binary packages of a source are tried.
-const MAX_CANDIDATES: usize = 6;
+const MAX_CANDIDATES: usize = 8;
 /// How many packages are fetched at once: the server answers slower than packages are read.
 const DOWNLOADS: usize = 8;
 /// What is left of a package after its changelog is read too, for its digest, if it is not more than this.
@@ -157,6 +157,13 @@ struct Fixes {
     verified: bool,
 }
 
+/// What looking into one package gave.
+enum Looked {
+    Fixes(Fixes),
+    LinkTo(String),
+    Nothing,
+}
+
 /// Why there is no changelog of a source.
 #[derive(Debug, thiserror::Error)]
 enum ChangelogError {
@@ -280,15 +287,23 @@ impl Archive<'_> {
         results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).into_values().collect()
     }
 
-    /// The fixes of one source: from the smallest of its packages that holds the changelog.
+    /// The fixes of one source: from the smallest of its packages that holds the changelog. Where the documentation of one
+    /// is a link to that of another, the other is next.
     fn changelog(&self, source: &Source) -> Result<Fixes, ChangelogError> {
+        let mut waiting: VecDeque<&Binary> = source.binaries.iter().collect();
         let mut first_error = None;
         let mut tried = 0;
-        for binary in source.binaries.iter().take(MAX_CANDIDATES) {
+        while let Some(binary) = waiting.pop_front().filter(|_| tried < MAX_CANDIDATES) {
             tried += 1;
             match self.look_into(binary, source) {
-                Ok(Some(read)) => return Ok(read),
-                Ok(None) => {}
+                Ok(Looked::Fixes(fixes)) => return Ok(fixes),
+                Ok(Looked::LinkTo(name)) => {
+                    if let Some(place) = waiting.iter().position(|binary| binary.name == name) {
+                        let linked = waiting.remove(place);
+                        linked.into_iter().for_each(|binary| waiting.push_front(binary));
+                    }
+                }
+                Ok(Looked::Nothing) => {}
                 Err(error) => {
                     first_error.get_or_insert(error);
                 }
@@ -297,7 +312,7 @@ impl Archive<'_> {
         Err(first_error.unwrap_or(ChangelogError::Absent { tried }))
     }
 
-    fn look_into(&self, binary: &Binary, source: &Source) -> Result<Option<Fixes>, ChangelogError> {
+    fn look_into(&self, binary: &Binary, source: &Source) -> Result<Looked, ChangelogError> {
         let fetched = self.context.fetcher.fetch(&format!("{}/{}", self.base, binary.path))?;
         let mut body = Hashing {
             inner: fetched.body.take(binary.size),
@@ -306,20 +321,22 @@ impl Archive<'_> {
         };
         let broken = |source| ChangelogError::Package { path: binary.path.clone(), source };
         let found = deb::read(&mut body, &binary.name, &source.name).map_err(broken)?;
-        let to_the_end = binary.size.saturating_sub(body.count) <= MAX_REST;
-        if to_the_end {
+        // What is not used need not be verified.
+        let changelog = match found {
+            Found::Changelog(changelog) => changelog,
+            Found::LinkTo(name) => return Ok(Looked::LinkTo(name)),
+            Found::Nothing => return Ok(Looked::Nothing),
+        };
+        let verified = binary.size.saturating_sub(body.count) <= MAX_REST;
+        if verified {
             io::copy(&mut body, &mut io::sink()).map_err(broken)?;
+            let (count, got) = (body.count, body.hasher.finish());
+            if count != binary.size || got != binary.digest {
+                let (path, expected) = (binary.path.clone(), binary.digest.clone());
+                return Err(ChangelogError::Digest { path, expected, got });
+            }
         }
-        let (count, got) = (body.count, body.hasher.finish());
-        if to_the_end && (count != binary.size || got != binary.digest) {
-            let (path, expected) = (binary.path.clone(), binary.digest.clone());
-            return Err(ChangelogError::Digest { path, expected, got });
-        }
-        let verified = to_the_end;
-        Ok(match found {
-            Found::Changelog(changelog) => Some(Fixes { fixes: changelog.fixes, verified }),
-            Found::Nothing => None,
-        })
+        Ok(Looked::Fixes(Fixes { fixes: changelog.fixes, verified }))
     }
 }
 

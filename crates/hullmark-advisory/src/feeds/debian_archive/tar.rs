@@ -17,6 +17,8 @@ pub struct Entry {
     pub kind: u8,
     /// Bytes of content that follow.
     pub size: u64,
+    /// For a link, where it leads, cut to a hundred bytes.
+    pub target: String,
 }
 
 /// Reads entries one after the other.
@@ -58,7 +60,8 @@ impl<R: Read> Reader<R> {
                 kind => {
                     let name = long_name.take().unwrap_or_else(|| short_name(&header));
                     let name = name.trim_start_matches("./").trim_start_matches('/').to_owned();
-                    return Ok(Some(Entry { name, kind: if kind == 0 { b'0' } else { kind }, size }));
+                    let target = text(field(&header, 157, 100));
+                    return Ok(Some(Entry { name, kind: if kind == 0 { b'0' } else { kind }, size, target }));
                 }
             }
         }

@@ -74,6 +74,7 @@ pub fn parse(bytes: &[u8]) -> Result<(Vec<Fix>, Vec<String>), serde_json::Error>
 /// Each CVE and each GitHub id is a vulnerability of its own; other ids beside them are notices, which may cover several
 /// vulnerabilities and so are no aliases.
 fn line(package: &str, version: &str, text: &str) -> Vec<Fix> {
+    let text = text.replace("CVE ", "CVE-");
     let ids: Vec<String> = text
         .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_'))
         .filter_map(identifier)
@@ -109,7 +110,7 @@ fn identifier(word: &str) -> Option<String> {
         return Some(format!("GHSA-{}", word.get(5..)?.to_ascii_lowercase()));
     }
     let (prefix, rest) = word.split_once('-')?;
-    let named = prefix.len() >= 2 && prefix.bytes().all(|byte| byte.is_ascii_uppercase());
+    let named = prefix.len() >= 2 && prefix.bytes().all(|byte| byte.is_ascii_alphabetic());
     (named && rest.bytes().any(|byte| byte.is_ascii_digit())).then(|| word.to_owned())
 }
 
@@ -181,6 +182,8 @@ mod tests {
         check("XSA-123", &[("XSA-123", &[])]);
         check("CVE-2017-17434-1", &[("CVE-2017-17434", &[])]);
         check("CVE-pending", &[]);
+        check("CVE 2018-16859", &[("CVE-2018-16859", &[])]);
+        check("wnpa-sec-2017-18", &[("wnpa-sec-2017-18", &[])]);
         check("CVE-2020-1, CVE-2020-2", &[("CVE-2020-1", &[]), ("CVE-2020-2", &[])]);
         check("cve_2020-11100 ", &[("CVE-2020-11100", &[])]);
         check("ghsa-3F6R-qh9c-x6mm", &[("GHSA-3f6r-qh9c-x6mm", &[])]);
