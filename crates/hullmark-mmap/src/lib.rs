@@ -1,5 +1,8 @@
 //! Read-only memory maps. The one crate of the project with unsafe code: one function, one call.
-#![expect(unsafe_code, reason = "opening a memory map is unsafe in every library; it is done here and nowhere else")]
+#![expect(
+    unsafe_code,
+    reason = "opening a memory map is unsafe in every library; it is done here and nowhere else"
+)]
 
 use std::fs::File;
 use std::io;
