@@ -1,3 +1,5 @@
+//! The order of apk-tools, in tables.
+
 use super::*;
 
 fn check(left: &str, order: Ordering, right: &str) {
