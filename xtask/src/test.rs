@@ -5,6 +5,7 @@
 
 mod oracles;
 mod tools;
+mod worked_example;
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use anyhow::{Result, bail};
 
 use crate::Ending;
 use crate::process;
-use crate::workspace::cargo;
+use crate::workspace::{Workspace, cargo};
 
 /// How a step ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +57,7 @@ struct Step {
 /// Every step, in order: what is quick or what later steps need comes first.
 const STEPS: &[Step] = &[
     Step { name: "tools", run: tools::ensure },
-    Step { name: "format", run: || run_cargo(&["fmt", "--all", "--check"]) },
+    Step { name: "format", run: format },
     Step { name: "dependencies", run: dependencies },
     Step { name: "oracles", run: oracles::install },
     Step {
@@ -67,6 +68,7 @@ const STEPS: &[Step] = &[
     },
     Step { name: "tidy", run: tidy },
     Step { name: "tests", run: || run_cargo(&["test", "--locked", "--workspace", "--no-fail-fast"]) },
+    Step { name: "example", run: worked_example::run },
 ];
 
 /// Run every step, then print a summary.
@@ -126,6 +128,15 @@ pub(crate) fn run_command(command: &mut Command) -> Outcome {
         Ok(status) => Outcome::Failed(format!("`{shown}` ended with {status}")),
         Err(error) => Outcome::Failed(format!("cannot start `{shown}`: {error}")),
     }
+}
+
+/// Checks every file, also those in modules that a macro declares, which `cargo fmt` does not see.
+fn format() -> Outcome {
+    let files = match Workspace::read() {
+        Ok(workspace) => workspace.files.into_iter().filter(|file| file.ends_with(".rs")).collect::<Vec<_>>(),
+        Err(error) => return Outcome::Failed(format!("{error:#}")),
+    };
+    run_command(Command::new("rustfmt").args(["--edition", "2024", "--check"]).args(files))
 }
 
 fn tidy() -> Outcome {

@@ -221,15 +221,12 @@ fn exceptions(report: &ScanReport, out: &mut dyn io::Write) -> io::Result<()> {
         writeln!(out, "  {}: excuses {}{package}", safe(exception), safe(what))?;
     }
     for used in &verdict.exceptions {
-        let date = used
-            .expires
-            .map(|time| time.to_string().chars().take(10).collect::<String>())
-            .unwrap_or_default();
+        let date = used.expires.map(|time| time.to_string()).unwrap_or_default();
         match used.status {
             ExceptionStatus::Used => {}
-            ExceptionStatus::ExpiringSoon => writeln!(out, "  {}: expires soon, on {date}", safe(&used.id))?,
+            ExceptionStatus::ExpiringSoon => writeln!(out, "  {}: expires soon, at {date}", safe(&used.id))?,
             ExceptionStatus::Expired => {
-                writeln!(out, "  {}: expired on {date} and excuses nothing", safe(&used.id))?
+                writeln!(out, "  {}: expired at {date} and excuses nothing", safe(&used.id))?
             }
             ExceptionStatus::Unused => writeln!(out, "  {}: matched nothing; remove it", safe(&used.id))?,
         }

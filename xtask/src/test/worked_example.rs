@@ -22,8 +22,9 @@ pub(crate) fn run() -> Outcome {
 }
 
 fn build() -> Result<()> {
-    let workspace = Workspace::load()?;
-    let guide = fs::read_to_string(workspace.root.join("CONTRIBUTING.md")).context("cannot read CONTRIBUTING.md")?;
+    let workspace = Workspace::read()?;
+    let guide =
+        fs::read_to_string(workspace.root.join("CONTRIBUTING.md")).context("cannot read CONTRIBUTING.md")?;
     let changes = changes(&guide)?;
     let copy = workspace.root.join(DIRECTORY).join("tree");
     if copy.exists() {
@@ -64,8 +65,10 @@ impl Change {
         match self {
             Change::File { path, content } => write(&root.join(path), content.as_bytes()),
             Change::Lines { path, block } => {
-                let text = fs::read_to_string(root.join(path)).with_context(|| format!("cannot read `{path}`"))?;
-                let changed = insert(&text, block).with_context(|| format!("the change to `{path}` does not fit"))?;
+                let text =
+                    fs::read_to_string(root.join(path)).with_context(|| format!("cannot read `{path}`"))?;
+                let changed =
+                    insert(&text, block).with_context(|| format!("the change to `{path}` does not fit"))?;
                 write(&root.join(path), changed.as_bytes())
             }
         }
@@ -97,7 +100,9 @@ fn changes(guide: &str) -> Result<Vec<Change>> {
     let mut changes = Vec::new();
     let mut lines = guide.lines();
     while let Some(line) = lines.next() {
-        let Some(language) = line.strip_prefix("```").filter(|language| !language.is_empty()) else { continue };
+        let Some(language) = line.strip_prefix("```").filter(|language| !language.is_empty()) else {
+            continue;
+        };
         let body: Vec<&str> = lines.by_ref().take_while(|line| !line.starts_with("```")).collect();
         let Some((first, rest)) = body.split_first() else { continue };
         let path = first.trim_start_matches(['/', '#', ' ']).trim();
@@ -136,14 +141,16 @@ mod tests {
 
     #[test]
     fn lines_go_where_their_context_stands() {
-        let block = vec![(false, "    b,".to_owned()), (true, "    new,".to_owned()), (false, "    c,".to_owned())];
+        let block =
+            vec![(false, "    b,".to_owned()), (true, "    new,".to_owned()), (false, "    c,".to_owned())];
         assert_eq!(insert("a,\n    b,\n    c,\nd\n", &block).unwrap(), "a,\n    b,\n    new,\n    c,\nd\n");
         assert!(insert("a\n", &block).is_err());
     }
 
     #[test]
     fn the_guide_has_an_example() {
-        let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../CONTRIBUTING.md")).unwrap();
+        let guide =
+            fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../CONTRIBUTING.md")).unwrap();
         let changes = changes(&guide).unwrap();
         let lines = changes.iter().filter(|change| matches!(change, Change::Lines { .. })).count();
         assert_eq!(lines, 1, "one directory and one line");

@@ -4,16 +4,24 @@ use hullmark_types::Digest;
 
 use crate::Extractor;
 
-pub mod apk;
-pub mod dpkg;
-pub mod go_binary;
-pub mod npm;
-pub mod os_release;
-pub mod python;
+/// Makes the list below the only place where an extractor is named: its module, and its entry in [`ALL`].
+macro_rules! extractors {
+    ($($module:ident::$extractor:ident,)*) => {
+        $(pub mod $module;)*
 
-/// Every extractor, by name.
-pub static ALL: &[&dyn Extractor] =
-    &[&apk::Apk, &dpkg::Dpkg, &go_binary::GoBinary, &npm::Npm, &os_release::OsRelease, &python::Python];
+        /// Every extractor, by name.
+        pub static ALL: &[&dyn Extractor] = &[$(&$module::$extractor),*];
+    };
+}
+
+extractors! {
+    apk::Apk,
+    dpkg::Dpkg,
+    go_binary::GoBinary,
+    npm::Npm,
+    os_release::OsRelease,
+    python::Python,
+}
 
 /// Identity of the set of extractors: the digest of all names and versions. A result that was kept from an earlier run
 /// is good only for the same set.
