@@ -26,7 +26,7 @@ pub(crate) const LAYERS: &[Layer] = &[
 pub(crate) const NARROWED: &[(&str, &[&str])] = &[
     // What was recorded and how it is shown must not depend on how it was found.
     ("hullmark-ledger", &["hullmark-types"]),
-    ("hullmark-report", &["hullmark-types"]),
+    ("hullmark-report", &["hullmark-types", "hullmark-version"]),
     // What tests are judged by must not be built with the code that they judge.
     (TESTKIT, &["hullmark-types"]),
 ];
