@@ -196,6 +196,31 @@ fn a_file_is_replaced_as_a_whole_while_a_reader_keeps_the_old_one() {
 }
 
 #[test]
+fn two_writers_at_once_leave_one_whole_file_and_no_reader_sees_less() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("advisories.db");
+    Builder::new(time("2024-01-01T00:00:00Z")).write_atomically(&path).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..5 {
+                    let mut builder = Builder::new(time("2024-01-02T00:00:00Z"));
+                    for feed in sample() {
+                        builder.add(feed);
+                    }
+                    builder.write_atomically(&path).unwrap();
+                }
+            });
+        }
+        for _ in 0..50 {
+            Database::open(&path).unwrap().verify().unwrap();
+        }
+    });
+    assert_eq!(Database::open(&path).unwrap().record_count(), 3003);
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn other_files_and_versions_are_named() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("advisories.db");
@@ -240,7 +265,7 @@ fn ask_everything(bytes: Vec<u8>) -> Result<Vec<Vec<Advisory>>, DatabaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
     /// A flipped byte gives the true answers (the byte was not needed for them) or an error, never other answers.
     #[test]

@@ -192,3 +192,33 @@ impl Skipped {
         (self.count, self.diagnostics)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_name_of_its_own_and_says_what_it_is() {
+        let names: BTreeSet<_> = ALL.iter().map(|feed| feed.kind()).collect();
+        assert_eq!(names.len(), ALL.len());
+        for feed in ALL {
+            let kebab = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
+            assert!(feed.kind().bytes().all(kebab) && !feed.about().is_empty(), "{}", feed.kind());
+            assert!(find(feed.kind()).is_some());
+        }
+        assert!(find("ovs").is_none());
+    }
+
+    #[test]
+    fn a_flood_of_broken_records_is_counted_and_not_listed() {
+        let mut skipped = Skipped::default();
+        for number in 0..1000 {
+            skipped.add("skipped-advisory", "all.zip", format!("record {number}"));
+        }
+        let (count, diagnostics) = skipped.finish("all.zip");
+        assert_eq!((count, diagnostics.len()), (1000, NAMED + 1));
+        assert!(diagnostics[NAMED].message.starts_with("900 more"));
+    }
+}

@@ -110,3 +110,79 @@ fn link(target: &str) -> Found {
 fn invalid(message: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LOG: &str = "a (1-1) b; urgency=low\n\n  * CVE-2024-0001\n\n -- A <a@example.org>  x\n";
+
+    fn tar(entries: &[(&str, u8, &[u8])]) -> Vec<u8> {
+        let mut builder = hullmark_testkit::TarBuilder::new();
+        for (name, kind, content) in entries {
+            builder = builder.member(name.as_bytes(), *kind, content, b"", 0o644);
+        }
+        builder.finish()
+    }
+
+    fn package(tar: &[u8]) -> Vec<u8> {
+        let mut out = AR_MAGIC.to_vec();
+        let data = zstd::encode_all(tar, 1).unwrap();
+        out.extend_from_slice(format!("{:<48}{:<10}`\n", "data.tar.zst", data.len()).as_bytes());
+        out.extend_from_slice(&data);
+        out
+    }
+
+    fn fixes(bytes: &[u8]) -> usize {
+        match read(&mut &*bytes, "a", "a").unwrap() {
+            Found::Changelog(changelog) => changelog.fixes.len(),
+            _ => 0,
+        }
+    }
+
+    #[test]
+    fn long_names_of_every_kind_are_read() {
+        let long = format!("usr/share/doc/a/{}", "x".repeat(200));
+        let record = |value: &str| {
+            let body = format!(" path={value}\n");
+            let length =
+                (body.len()..).find(|length| length.to_string().len() + body.len() == *length).unwrap();
+            format!("{length}{body}")
+        };
+        let changelog = "./usr/share/doc/a/changelog.Debian";
+        let (gnu, pax) = (format!("{long}\0"), record(changelog));
+        let entries: [(&str, u8, &[u8]); 6] = [
+            ("././@LongLink", b'L', gnu.as_bytes()),
+            ("cut", b'0', b"content"),
+            ("global", b'g', b"12 comment=x\n"),
+            ("pax", b'x', pax.as_bytes()),
+            ("short", b'0', LOG.as_bytes()),
+            ("after", b'0', b""),
+        ];
+        assert_eq!(fixes(&package(&tar(&entries))), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_packages_never_panic(edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+            let mut plain = tar(&[
+                ("x", b'0', b"12345"),
+                ("././@LongLink", b'L', b"some/long/name\0"),
+                ("usr/share/doc/a/changelog.Debian", b'0', LOG.as_bytes()),
+            ]);
+            for (place, value) in &edits {
+                let place = place.index(plain.len());
+                plain[place] = *value;
+            }
+            let _ = read(&mut package(&plain).as_slice(), "a", "a");
+            let mut outer = package(&plain);
+            for (place, value) in &edits {
+                let place = place.index(outer.len());
+                outer[place] = *value;
+            }
+            let _ = read(&mut outer.as_slice(), "a", "a");
+        }
+    }
+}

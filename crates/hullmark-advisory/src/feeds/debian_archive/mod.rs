@@ -16,5 +16,6 @@ mod read;
 mod tar;
 
 pub use changelog::{Changelog, Fixed, parse as parse_changelog};
+pub use deb::{Found, read as read_package};
 pub use index::{Binary, Release, Source, packages as parse_packages, release as parse_release};
 pub use read::DebianArchive;
