@@ -6,9 +6,9 @@ use hullmark_report::{
 use hullmark_testkit::{golden, workspace_root};
 use hullmark_types::{
     Action, Diagnostic, Digest, Distribution, Evidence, ExceptionStatus, ExceptionUse, FeedStatus, Finding,
-    INVENTORY_SCHEMA, ImageConfig, InputDigests, Inventory, KnownExploited, LayerInfo, Location, Matches, Outcome,
-    Package, PackageKey, PackageKind, Reason, Severity, SourcePackage, Stage, Subject, SubjectKind, Undetermined,
-    Verdict,
+    INVENTORY_SCHEMA, ImageConfig, InputDigests, Inventory, KnownExploited, LayerInfo, Location, Matches,
+    Outcome, Package, PackageKey, PackageKind, Reason, Severity, SourcePackage, Stage, Subject, SubjectKind,
+    Undetermined, Verdict,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -62,9 +62,13 @@ fn inventory() -> Inventory {
             size: Some(10),
             created_by: Some("/bin/sh -c #(nop) ADD file:0123456789abcdef in /".to_owned()),
         }],
-        packages: vec![package(PackageKind::Apk, "musl", "1.1.18-r3"), package(PackageKind::Npm, "@a/b", "1.0.0")],
+        packages: vec![
+            package(PackageKind::Apk, "musl", "1.1.18-r3"),
+            package(PackageKind::Npm, "@a/b", "1.0.0"),
+        ],
         diagnostics: vec![
-            Diagnostic::gap("unsupported-package-database", "var/lib/rpm/Packages", "rpm cannot be read").in_layer(0),
+            Diagnostic::gap("unsupported-package-database", "var/lib/rpm/Packages", "rpm cannot be read")
+                .in_layer(0),
             Diagnostic::note("a-note", "", "nothing is missing"),
         ],
     }
@@ -187,7 +191,11 @@ fn report(outcome: Outcome) -> ScanReport {
             },
             evaluated_at: "2026-01-01T00:00:00Z".parse().unwrap(),
         },
-        ledger: Some(LedgerReceipt { origin: "log".to_owned(), index: 3, entry_digest: Digest::sha256(b"entry") }),
+        ledger: Some(LedgerReceipt {
+            origin: "log".to_owned(),
+            index: 3,
+            entry_digest: Digest::sha256(b"entry"),
+        }),
         inventory,
     }
 }
@@ -223,7 +231,8 @@ fn the_fix_is_the_latest_of_all_that_are_needed() {
 fn json_reports_follow_the_published_schema() {
     let validator = jsonschema::validator_for(&json_schema()).unwrap();
     for outcome in [Outcome::Passed, Outcome::Failed] {
-        let value: Value = serde_json::from_str(&text(Format::Json, &report(outcome), WriteOptions::default())).unwrap();
+        let value: Value =
+            serde_json::from_str(&text(Format::Json, &report(outcome), WriteOptions::default())).unwrap();
         let errors: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{errors:#?}");
         let mut wrong = value.clone();
@@ -234,7 +243,9 @@ fn json_reports_follow_the_published_schema() {
 
 #[test]
 fn sarif_has_what_viewers_need() {
-    let value: Value = serde_json::from_str(&text(Format::Sarif, &report(Outcome::Failed), WriteOptions::default())).unwrap();
+    let value: Value =
+        serde_json::from_str(&text(Format::Sarif, &report(Outcome::Failed), WriteOptions::default()))
+            .unwrap();
     assert_eq!(value["version"], "2.1.0");
     let run = &value["runs"][0];
     let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
@@ -268,7 +279,10 @@ fn an_sbom_gives_back_its_inventory() {
 #[test]
 fn a_component_added_to_an_sbom_does_not_vanish() {
     let mut document = cyclonedx(&inventory(), &tool()).unwrap();
-    document["components"].as_array_mut().unwrap().push(serde_json::json!({ "type": "library", "name": "added" }));
+    document["components"]
+        .as_array_mut()
+        .unwrap()
+        .push(serde_json::json!({ "type": "library", "name": "added" }));
     let read = parse_cyclonedx(&serde_json::to_vec(&document).unwrap()).unwrap();
     assert!(read.diagnostics.iter().any(|diagnostic| diagnostic.code == "sbom-foreign-component"));
 }
@@ -287,17 +301,26 @@ fn sboms_of_other_tools_are_read_as_far_as_they_go() {
         ],
     });
     let read = parse_cyclonedx(&serde_json::to_vec(&document).unwrap()).unwrap();
-    let packages: Vec<_> =
-        read.packages.iter().map(|p| (p.advisory_name(), p.advisory_version().to_owned(), p.ecosystem.clone())).collect();
+    let packages: Vec<_> = read
+        .packages
+        .iter()
+        .map(|p| (p.advisory_name(), p.advisory_version().to_owned(), p.ecosystem.clone()))
+        .collect();
     let debian = Some("Debian:12".to_owned());
-    assert_eq!(packages, [
-        ("bash".to_owned(), "1:5.2-1".to_owned(), debian.clone()),
-        ("openssl".to_owned(), "3.0.9-1".to_owned(), debian),
-        ("@angular/core".to_owned(), "1.2.3".to_owned(), Some("npm".to_owned())),
-    ]);
+    assert_eq!(
+        packages,
+        [
+            ("bash".to_owned(), "1:5.2-1".to_owned(), debian.clone()),
+            ("openssl".to_owned(), "3.0.9-1".to_owned(), debian),
+            ("@angular/core".to_owned(), "1.2.3".to_owned(), Some("npm".to_owned())),
+        ]
+    );
     let mut codes: Vec<_> = read.diagnostics.iter().map(|diagnostic| diagnostic.code.as_str()).collect();
     codes.sort_unstable();
-    assert_eq!(codes, ["sbom-component-without-purl", "sbom-without-source-package", "unsupported-package-type"]);
+    assert_eq!(
+        codes,
+        ["sbom-component-without-purl", "sbom-without-source-package", "unsupported-package-type"]
+    );
 }
 
 #[test]
