@@ -160,8 +160,8 @@ fn a_malformed_package_database_is_a_gap_with_its_place() {
         .finish();
     place.put("image.tar", ImageBuilder::new().layer(layer, "ADD").docker_archive());
     let answer = place.run(&["scan", "image.tar"]);
-    answer.check(0, "malformed-package-database `lib/apk/db/installed` in layer 1");
-    answer.check(0, "CVE-2019-14697");
+    answer.check(1, "malformed-package-database `lib/apk/db/installed` in layer 1");
+    answer.check(1, "CVE-2019-14697");
 }
 
 #[test]
