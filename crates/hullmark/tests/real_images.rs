@@ -1,4 +1,5 @@
 //! Real images and real advisories, where they are at hand.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod common;
 
