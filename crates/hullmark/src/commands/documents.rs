@@ -25,7 +25,8 @@ pub fn manual(markdown: bool) -> Result<()> {
 
 fn pages(command: &clap::Command, out: &mut dyn std::io::Write) -> std::io::Result<()> {
     let name = command.get_bin_name().unwrap_or(command.get_name()).replace(' ', "-");
-    clap_mangen::Man::new(command.clone()).title(name).render(&mut &mut *out)?;
+    let plain = command.clone().mut_args(|argument| argument.hide_env_values(true));
+    clap_mangen::Man::new(plain).title(name).render(&mut &mut *out)?;
     for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
         pages(subcommand, out)?;
     }
@@ -44,8 +45,9 @@ fn reference(command: &clap::Command) -> String {
 
 fn section(command: &clap::Command, text: &mut String) {
     let name = command.get_bin_name().unwrap_or(command.get_name());
-    // A fixed width, so that the page does not depend on the terminal it was made in.
-    let help = command.clone().term_width(100).render_long_help().to_string();
+    // A fixed width and no values of variables, so that the page does not depend on where it was made.
+    let plain = command.clone().term_width(100).mut_args(|argument| argument.hide_env_values(true));
+    let help = { plain }.render_long_help().to_string();
     let help: Vec<&str> = help.lines().map(str::trim_end).collect();
     text.push_str(&format!("\n## `{name}`\n\n```text\n{}\n```\n", help.join("\n").trim()));
     for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
