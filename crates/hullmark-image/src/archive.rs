@@ -16,6 +16,9 @@ use crate::{ImageError, Limits};
 /// The most members of an archive.
 const MAX_MEMBERS: usize = 100_000;
 
+/// The longest name or link of a member that is kept, in bytes. No part of an image has one so long.
+const MAX_NAME: usize = 4096;
+
 /// The most bytes kept of small documents of a compressed archive.
 const MAX_KEPT: u64 = 64 << 20;
 
@@ -180,7 +183,7 @@ impl Archive {
         let mut reader = &file;
         let mut tar = TarReader::new(&mut reader);
         while let Some(member) = tar.next_member().map_err(|error| self.tar_error(&error))? {
-            let place = Place { offset: tar.offset(), size: member.size };
+            let place = Place { offset: tar.offset(), size: member.stored };
             let end = place.offset.checked_add(place.size).filter(|end| *end <= file_size);
             let name = path::escape(&member.name);
             end.ok_or_else(|| {
@@ -201,7 +204,7 @@ impl Archive {
         let mut tar = TarReader::new(stream);
         let mut kept = 0;
         while let Some(member) = tar.next_member().map_err(|error| self.tar_error(&error))? {
-            let place = Place { offset: tar.offset(), size: member.size };
+            let place = Place { offset: tar.offset(), size: member.stored };
             let name = self.add(&member.name, &member.link, member.kind, place)?;
             if let Some(name) =
                 name.filter(|_| member.size <= self.max_document && kept + member.size <= MAX_KEPT)
@@ -234,6 +237,9 @@ impl Archive {
                 place: self.path.display().to_string(),
                 problem: format!("more than {MAX_MEMBERS} members"),
             });
+        }
+        if name.len() > MAX_NAME || link.len() > MAX_NAME {
+            return Ok(None);
         }
         // A member with a name that leads out of the archive can be no part of an image.
         let Ok(name) = path::normalize(name) else { return Ok(None) };

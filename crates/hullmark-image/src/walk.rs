@@ -9,7 +9,7 @@ use hullmark_types::{Diagnostic, Digest, DigestAlgorithm, Hasher};
 use crate::Limits;
 use crate::compression::{self, Compression};
 use crate::path;
-use crate::tar::{Kind, Member, TarError, TarReader};
+use crate::tar::{Expanded, Kind, Member, TarError, TarReader};
 
 /// What a file system entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +81,8 @@ pub struct LayerOutcome {
     pub diagnostics: Vec<Diagnostic>,
     /// Digest of the bytes as stored; `None` when they could not be read to their end.
     pub digest: Option<Digest>,
-    /// Digest of the uncompressed tar; `None` when it was not read to its end.
+    /// Digest of the uncompressed bytes, also when the tar they should be is malformed; `None` when they were not read to
+    /// their end.
     pub diff_id: Option<Digest>,
     /// Bytes as stored.
     pub stored_size: u64,
@@ -98,10 +99,11 @@ pub struct LayerOutcome {
 /// Never fails: what cannot be read is in the outcome. The bytes of `blob` are read to their end, so that their digest is
 /// known, but after a limit was hit they are no longer decompressed.
 pub fn walk_layer(blob: &mut dyn Read, limits: &Limits, visitor: &mut dyn LayerVisitor) -> LayerOutcome {
-    let mut stored = Hashing::new(blob);
+    let mut stored = Hashing::new(blob, true);
     let stored_count = Rc::clone(&stored.count);
-    let mut walk = Walk { limits, visitor, diagnostics: Vec::new(), entries: 0 };
-    let (mut compression, mut diff_id, mut size) = (None, None, 0);
+    let mut walk =
+        Walk { limits, visitor, diagnostics: Vec::new(), entries: 0, zeros_left: limits.max_layer_size };
+    let (mut compression, mut plain_diff_id, mut complete, mut size) = (None, None, false, 0);
     match compression::open(&mut stored) {
         Err(error) => walk.gap("malformed-layer", "", error.to_string()),
         Ok(None) => walk.gap(
@@ -112,10 +114,14 @@ pub fn walk_layer(blob: &mut dyn Read, limits: &Limits, visitor: &mut dyn LayerV
         Ok(Some((kind, reader))) => {
             compression = Some(kind);
             let guarded = Guarded { inner: reader, read: 0, limits, stored: Rc::clone(&stored_count), kind };
-            let mut plain = Hashing::new(guarded);
-            let complete = walk.tar(&mut plain) && walk.drain(&mut plain);
+            // What is not compressed has the same digest before and after.
+            let mut plain = Hashing::new(guarded, kind != Compression::None);
+            complete = match walk.tar(&mut plain) {
+                TarEnd::Unreadable => false,
+                end => walk.drain(&mut plain, end),
+            };
             size = plain.count.get();
-            diff_id = complete.then(|| plain.hasher.finish());
+            plain_diff_id = plain.hasher.map(Hasher::finish);
         }
     }
     let readable = io::copy(&mut stored, &mut io::sink());
@@ -123,18 +129,32 @@ pub fn walk_layer(blob: &mut dyn Read, limits: &Limits, visitor: &mut dyn LayerV
         walk.gap("unreadable-layer", "", error.to_string());
     }
     let Walk { diagnostics, entries, .. } = walk;
-    let digest = readable.is_ok().then(|| stored.hasher.finish());
+    let digest = stored.hasher.filter(|_| readable.is_ok()).map(Hasher::finish);
+    let diff_id = plain_diff_id.or_else(|| digest.clone()).filter(|_| complete);
     LayerOutcome { diagnostics, digest, diff_id, stored_size: stored_count.get(), size, entries, compression }
 }
 
 /// The most diagnostics kept of one layer.
 const MAX_DIAGNOSTICS: usize = 1000;
 
+/// How the walk of a tar ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TarEnd {
+    /// At its end.
+    Reached,
+    /// Before it: a limit was hit, or the tar is malformed.
+    GivenUp,
+    /// Before it: the bytes themselves cannot be read on.
+    Unreadable,
+}
+
 struct Walk<'a> {
     limits: &'a Limits,
     visitor: &'a mut dyn LayerVisitor,
     diagnostics: Vec<Diagnostic>,
     entries: u64,
+    /// How many zeros sparse files may still have together.
+    zeros_left: u64,
 }
 
 impl Walk<'_> {
@@ -150,12 +170,12 @@ impl Walk<'_> {
         }
     }
 
-    /// Walks the tar; `false` when it could not be read to its end.
-    fn tar(&mut self, plain: &mut dyn Read) -> bool {
+    /// Walks the tar as far as it can be walked.
+    fn tar(&mut self, plain: &mut dyn Read) -> TarEnd {
         let mut tar = TarReader::new(plain);
         loop {
             match tar.next_member() {
-                Ok(None) => return true,
+                Ok(None) => return TarEnd::Reached,
                 Ok(Some(member)) => {
                     self.entries += 1;
                     if self.entries > self.limits.max_entries {
@@ -165,24 +185,35 @@ impl Walk<'_> {
                             "",
                             format!("the layer has more than {limit} entries; the rest was not read"),
                         );
-                        return false;
+                        return TarEnd::GivenUp;
                     }
                     self.member(&member, &mut tar);
                 }
                 Err(error) => {
                     self.failed(&error);
-                    return false;
+                    return match error {
+                        TarError::Malformed { .. } => TarEnd::GivenUp,
+                        TarError::Read { .. } => TarEnd::Unreadable,
+                    };
                 }
             }
         }
     }
 
-    /// Reads on to the end, for the digest.
-    fn drain(&mut self, plain: &mut dyn Read) -> bool {
-        match io::copy(plain, &mut io::sink()) {
+    /// Reads on to the end, for the digest. Runtimes stop at the end of the tar, and so does the walk; that there is more is
+    /// said. `false` when the bytes cannot be read to their end.
+    fn drain<R: Read>(&mut self, plain: &mut Hashing<R>, end: TarEnd) -> bool {
+        let start = plain.count.get();
+        let mut rest = NonZero { inner: plain, found: false };
+        let result = io::copy(&mut rest, &mut io::sink());
+        if rest.found && end == TarEnd::Reached {
+            let message = format!("there is more behind the end of the tar at byte {start}; it was not read");
+            self.gap("data-after-end", "", message);
+        }
+        match result {
             Ok(_) => true,
             Err(source) => {
-                self.failed(&TarError::Read { offset: 0, source });
+                self.failed(&TarError::Read { offset: plain.count.get(), source });
                 false
             }
         }
@@ -205,16 +236,18 @@ impl Walk<'_> {
         let name = match path::normalize(&member.name) {
             Ok(name) => name,
             Err(reason) => {
-                let shown = path::escape(&member.name);
-                return self.gap("path-escapes-root", &shown, format!("the entry was refused: {reason}"));
+                return self.gap(
+                    "path-escapes-root",
+                    &shown(&path::escape(&member.name)),
+                    format!("the entry was refused: {reason}"),
+                );
             }
         };
         if name.len() > self.limits.max_path_length {
             let limit = self.limits.max_path_length;
-            let shown: String = name.chars().take(200).collect();
             return self.gap(
                 "limit-path-length",
-                &shown,
+                &shown(&name),
                 format!("the path is longer than {limit} bytes; it was not read"),
             );
         }
@@ -225,6 +258,11 @@ impl Walk<'_> {
                 &name,
                 format!("the path has more than {limit} components; it was not read"),
             );
+        }
+        if member.link.len() > self.limits.max_path_length {
+            let limit = self.limits.max_path_length;
+            let message = format!("the target of the link is longer than {limit} bytes; it was not read");
+            return self.gap("limit-path-length", &name, message);
         }
         let kind = match &member.kind {
             Kind::File | Kind::Sparse if member.size > self.limits.max_file_size => {
@@ -253,11 +291,27 @@ impl Walk<'_> {
                 Entry { path, kind: EntryKind::OpaqueDirectory, mode: member.mode, size: 0 }
             }
             Some(Whiteout::Metadata) => return,
+            Some(Whiteout::OfNothing) => {
+                let message = "the whiteout names no file that it could remove; it was not applied";
+                return self.gap("malformed-whiteout", &name, message);
+            }
             None => Entry { path: name, kind, mode: member.mode, size: member.size },
         };
-        let visited = match (&entry.kind, &member.kind) {
-            (EntryKind::File, Kind::Sparse) => self.visitor.entry(&entry, &mut Unsupported),
-            (EntryKind::File, _) => self.visitor.entry(&entry, &mut tar.content()),
+        let visited = match (&entry.kind, &member.sparse) {
+            (EntryKind::File, Some(map)) => {
+                let mut stored = tar.content();
+                let zeros_left = &mut self.zeros_left;
+                let mut content = Expanded {
+                    stored: &mut stored,
+                    map,
+                    size: member.size,
+                    zeros_left,
+                    next: 0,
+                    position: 0,
+                };
+                self.visitor.entry(&entry, &mut content)
+            }
+            (EntryKind::File, None) => self.visitor.entry(&entry, &mut tar.content()),
             _ => self.visitor.entry(&entry, &mut io::empty()),
         };
         if let Err(error) = visited {
@@ -266,22 +320,16 @@ impl Walk<'_> {
     }
 }
 
-/// The content of a sparse file, which is not put together.
-struct Unsupported;
-
-impl Read for Unsupported {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "the file is stored as a sparse file, which cannot be read",
-        ))
-    }
+/// A path as it is put into a diagnostic.
+fn shown(path: &str) -> String {
+    path.chars().take(200).collect()
 }
 
 enum Whiteout {
     Of(String),
     Opaque(String),
     Metadata,
+    OfNothing,
 }
 
 /// Whiteouts after the OCI image specification, layer.md: `.wh.NAME`, `.wh..wh..opq`; other `.wh..wh.` names are metadata
@@ -292,30 +340,47 @@ fn whiteout(path: &str) -> Option<Whiteout> {
     Some(match hidden {
         ".wh..opq" => Whiteout::Opaque(directory.to_owned()),
         _ if hidden.starts_with(".wh.") => Whiteout::Metadata,
-        "" | "." | ".." => Whiteout::Metadata,
+        "" | "." | ".." => Whiteout::OfNothing,
         _ if directory.is_empty() => Whiteout::Of(hidden.to_owned()),
         _ => Whiteout::Of(format!("{directory}/{hidden}")),
     })
 }
 
-/// Counts and digests what is read through it.
+/// Counts what is read through it, and digests it if asked to.
 struct Hashing<R> {
     inner: R,
-    hasher: Hasher,
+    hasher: Option<Hasher>,
     count: Rc<Cell<u64>>,
 }
 
 impl<R: Read> Hashing<R> {
-    fn new(inner: R) -> Self {
-        Self { inner, hasher: Hasher::new(DigestAlgorithm::Sha256), count: Rc::new(Cell::new(0)) }
+    fn new(inner: R, digest: bool) -> Self {
+        let hasher = digest.then(|| Hasher::new(DigestAlgorithm::Sha256));
+        Self { inner, hasher, count: Rc::new(Cell::new(0)) }
     }
 }
 
 impl<R: Read> Read for Hashing<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.inner.read(buffer)?;
-        self.hasher.update(buffer.get(..length).unwrap_or_default());
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(buffer.get(..length).unwrap_or_default());
+        }
         self.count.set(self.count.get() + length as u64);
+        Ok(length)
+    }
+}
+
+/// Sees whether there is anything but zeros.
+struct NonZero<'a, R> {
+    inner: &'a mut R,
+    found: bool,
+}
+
+impl<R: Read> Read for NonZero<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.found |= buffer.get(..length).unwrap_or_default().iter().any(|byte| *byte != 0);
         Ok(length)
     }
 }

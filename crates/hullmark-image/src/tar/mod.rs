@@ -1,10 +1,17 @@
 //! Reading tar, with the semantics of Go's `archive/tar`, which container runtimes use: what they would unpack is what is
 //! seen here. POSIX ustar and pax (<https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html>), GNU and V7.
 
+mod header;
+mod pax;
+mod sparse;
+
 use std::io::{self, Read};
 
-/// Size of a block.
-const BLOCK: usize = 512;
+pub(crate) use header::looks_like_tar;
+use header::{BLOCK, Block, checksum_holds, field, number, until_zero};
+use pax::Records;
+use sparse::Announced;
+pub(crate) use sparse::{Expanded, Map};
 
 /// The largest pax record set or GNU long name, as in Go.
 const MAX_SPECIAL: u64 = 1 << 20;
@@ -39,8 +46,12 @@ pub(crate) struct Member {
     pub(crate) link: Vec<u8>,
     pub(crate) kind: Kind,
     pub(crate) mode: u32,
-    /// Size of the content; for sparse files of what is stored.
+    /// Size of the content; for sparse files with its zeros.
     pub(crate) size: u64,
+    /// Size of the content as stored.
+    pub(crate) stored: u64,
+    /// Which parts of a sparse file are stored.
+    pub(crate) sparse: Option<Map>,
 }
 
 /// Reads the members of a tar one after the other.
@@ -52,14 +63,13 @@ pub(crate) struct TarReader<'a> {
     padding: u64,
 }
 
-/// What pax records and GNU members say of the next member.
+/// What members before the next one say of it.
 #[derive(Default)]
 struct Overrides {
+    /// GNU's long names beat those of pax, in whichever order they stand.
     name: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
-    size: Option<u64>,
-    sparse_name: Option<Vec<u8>>,
-    sparse: bool,
+    records: Records,
 }
 
 impl<'a> TarReader<'a> {
@@ -98,79 +108,116 @@ impl<'a> TarReader<'a> {
             let malformed = |expected| TarError::Malformed { offset: start, expected };
             let size = number(field(&block, 124, 12)).ok_or_else(|| malformed("a size"))?;
             let flag = block[156];
+            if !matches!(flag, b'x' | b'g' | b'L' | b'K') {
+                return self.member(&block, flag, size, overrides, start).map(Some);
+            }
+            if size > MAX_SPECIAL {
+                return Err(malformed("at most 1 MiB of extended header"));
+            }
+            self.begin(size);
+            let mut bytes = Vec::new();
+            self.content()
+                .read_to_end(&mut bytes)
+                .map_err(|source| TarError::Read { offset: start, source })?;
+            let text = Some(until_zero(&bytes).to_vec()).filter(|text| !text.is_empty());
             match flag {
-                b'x' | b'g' | b'L' | b'K' => {
-                    if size > MAX_SPECIAL {
-                        return Err(malformed("at most 1 MiB of extended header"));
-                    }
-                    self.begin(size);
-                    let mut bytes = Vec::new();
-                    self.content()
-                        .read_to_end(&mut bytes)
-                        .map_err(|source| TarError::Read { offset: start, source })?;
-                    match flag {
-                        b'x' => pax(&bytes, &mut overrides).ok_or_else(|| malformed("pax records"))?,
-                        b'L' => overrides.name = Some(until_zero(&bytes).to_vec()),
-                        b'K' => overrides.link = Some(until_zero(&bytes).to_vec()),
-                        // Container runtimes ignore global records.
-                        _ => {}
-                    }
-                }
-                _ => return self.member(&block, flag, size, overrides, start).map(Some),
+                // Each set of records replaces the one before.
+                b'x' => overrides.records = Records::parse(&bytes).ok_or_else(|| malformed("pax records"))?,
+                b'L' => overrides.name = text,
+                b'K' => overrides.link = text,
+                // A global header is a member of its own: container runtimes ignore its records, and what stood before it
+                // was about it.
+                _ => overrides = Overrides::default(),
             }
         }
     }
 
     fn member(
         &mut self,
-        block: &[u8; BLOCK],
+        block: &Block,
         flag: u8,
         size: u64,
         overrides: Overrides,
         start: u64,
     ) -> Result<Member, TarError> {
         let malformed = |expected| TarError::Malformed { offset: start, expected };
-        let mut name = until_zero(field(block, 0, 100)).to_vec();
-        let prefix = until_zero(field(block, 345, 155));
-        if field(block, 257, 6) == b"ustar\0" && !prefix.is_empty() {
-            name = [prefix, b"/", &name].concat();
-        }
-        let name = overrides.sparse_name.or(overrides.name).unwrap_or(name);
-        let kind = match flag {
+        let Overrides { name, link, records } = overrides;
+        let own = |key| records.get(key).map(<[u8]>::to_vec);
+        let mut name = name.or_else(|| own("path")).unwrap_or_else(|| header::name(block));
+        let link =
+            link.or_else(|| own("linkpath")).unwrap_or_else(|| until_zero(field(block, 157, 100)).to_vec());
+        let mut kind = match flag {
             0 if name.ends_with(b"/") => Kind::Directory,
-            0 | b'0' | b'7' if overrides.sparse => Kind::Sparse,
-            0 | b'0' | b'7' => Kind::File,
-            b'S' => Kind::Sparse,
+            0 | b'0' | b'7' | b'S' => Kind::File,
             b'1' => Kind::Hardlink,
             b'2' => Kind::Symlink,
             b'5' => Kind::Directory,
             _ => Kind::Other,
         };
-        let mut stored = overrides.size.unwrap_or(size);
         // Links, directories and devices have no content, whatever their header says.
-        if matches!(flag, b'1'..=b'6') {
-            stored = 0;
-        }
-        if stored > i64::MAX as u64 {
-            return Err(malformed("a size below 2^63"));
-        }
+        let stored = match matches!(flag, b'1'..=b'6') || kind == Kind::Directory {
+            true => 0,
+            false => match records.number("size") {
+                None => size,
+                Some(size) => size.ok_or_else(|| malformed("a size in pax records"))?,
+            },
+        };
+        let mut member_size = stored;
+        let mut map = None;
         if flag == b'S' {
-            let mut extended = block[482] != 0;
-            while extended {
-                let mut map = [0; BLOCK];
-                self.fill(&mut map)?;
-                extended = map[504] != 0;
+            if header::format(block) != header::Format::Gnu {
+                return Err(malformed("a sparse file in GNU's format"));
+            }
+            member_size =
+                number(field(block, 483, 12)).ok_or_else(|| malformed("the size of a sparse file"))?;
+            map = Some(self.old_map(block, start)?);
+            self.begin(stored);
+        } else {
+            self.begin(stored);
+            let in_records = match sparse::announced(&records) {
+                Announced::None => None,
+                Announced::Records => Some(true),
+                Announced::Content => Some(false),
+            };
+            if let Some(in_records) = in_records {
+                name = own("GNU.sparse.name").unwrap_or(name);
+                let size =
+                    records.number("GNU.sparse.size").or_else(|| records.number("GNU.sparse.realsize"));
+                if let Some(size) = size {
+                    member_size = size.ok_or_else(|| malformed("the size of a sparse file"))?;
+                }
+                let found = match in_records {
+                    true => Map::from_records(&records),
+                    false => Map::from_content(&mut self.content())
+                        .map_err(|source| TarError::Read { offset: start, source })?,
+                };
+                map = Some(found.ok_or_else(|| malformed("the map of a sparse file"))?);
             }
         }
-        self.begin(stored);
-        let mode = number(field(block, 100, 8)).ok_or_else(|| malformed("a mode"))?;
-        Ok(Member {
-            name,
-            link: overrides.link.unwrap_or_else(|| until_zero(field(block, 157, 100)).to_vec()),
-            kind,
-            mode: (mode & 0o7777) as u32,
-            size: stored,
-        })
+        if let Some(map) = &map {
+            if kind != Kind::File || !map.fits(member_size) {
+                return Err(malformed("the map of a sparse file, with parts in order and inside the file"));
+            }
+            kind = Kind::Sparse;
+        }
+        // Go takes a mode of any sign; only its permission bits count.
+        let mode = (number(field(block, 100, 8)).unwrap_or_default() & 0o7777) as u32;
+        Ok(Member { name, link, kind, mode, size: member_size, stored, sparse: map })
+    }
+
+    /// The map of the old GNU format: four entries in the header, and more in blocks behind it.
+    fn old_map(&mut self, block: &Block, start: u64) -> Result<Map, TarError> {
+        let malformed = || TarError::Malformed { offset: start, expected: "the map of a sparse file" };
+        let mut map = Map::default();
+        map.extend_from_block(block, 386, 4).ok_or_else(malformed)?;
+        let mut more = block[482] != 0;
+        while more {
+            let mut block = [0; BLOCK];
+            self.fill(&mut block)?;
+            map.extend_from_block(&block, 0, 21).ok_or_else(malformed)?;
+            more = block[504] != 0;
+        }
+        Ok(map)
     }
 
     fn begin(&mut self, size: u64) {
@@ -267,76 +314,4 @@ impl Read for Content<'_, '_> {
         self.tar.offset += length as u64;
         Ok(length)
     }
-}
-
-/// Whether bytes begin like a tar: a header with a valid checksum, or an empty block.
-pub(crate) fn looks_like_tar(head: &[u8]) -> bool {
-    head.first_chunk::<BLOCK>().is_some_and(|block| *block == [0; BLOCK] || checksum_holds(block))
-}
-
-fn field(block: &[u8; BLOCK], start: usize, length: usize) -> &[u8] {
-    block.get(start..start + length).unwrap_or_default()
-}
-
-fn until_zero(bytes: &[u8]) -> &[u8] {
-    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
-}
-
-/// A number in octal digits, or in base 256 when its first bit is set; `None` when it is neither, or negative.
-fn number(bytes: &[u8]) -> Option<u64> {
-    if let Some(first) = bytes.first().filter(|first| **first & 0x80 != 0) {
-        if first & 0x40 != 0 {
-            return None;
-        }
-        return bytes.iter().enumerate().try_fold(0_u64, |value, (position, byte)| {
-            let byte = if position == 0 { byte & 0x3f } else { *byte };
-            value.checked_mul(256)?.checked_add(u64::from(byte))
-        });
-    }
-    let text = until_zero(bytes).trim_ascii();
-    let text = std::str::from_utf8(text).ok()?;
-    match text {
-        "" => Some(0),
-        _ if text.starts_with('+') => None,
-        _ => u64::from_str_radix(text, 8).ok(),
-    }
-}
-
-/// The sum of all bytes, with the checksum's own field taken as spaces; some old programs summed signed bytes.
-fn checksum_holds(block: &[u8; BLOCK]) -> bool {
-    let Some(expected) = number(field(block, 148, 8)) else { return false };
-    let bytes = block
-        .iter()
-        .enumerate()
-        .map(|(position, byte)| if (148..156).contains(&position) { b' ' } else { *byte });
-    let unsigned: u64 = bytes.clone().map(u64::from).sum();
-    let signed: i64 = bytes.map(|byte| i64::from(byte as i8)).sum();
-    expected == unsigned || i64::try_from(expected) == Ok(signed)
-}
-
-/// Reads records `LENGTH KEY=VALUE\n`; `None` when they have another form.
-fn pax(mut bytes: &[u8], overrides: &mut Overrides) -> Option<()> {
-    while !bytes.is_empty() {
-        let space = bytes.iter().position(|byte| *byte == b' ')?;
-        let length: usize = std::str::from_utf8(bytes.get(..space)?).ok()?.parse().ok()?;
-        let record = bytes.get(space + 1..length)?.strip_suffix(b"\n")?;
-        bytes = bytes.get(length..)?;
-        let equals = record.iter().position(|byte| *byte == b'=')?;
-        let (key, value) = (record.get(..equals)?, record.get(equals + 1..)?);
-        if value.is_empty() {
-            continue;
-        }
-        match key {
-            b"path" => overrides.name = Some(value.to_vec()),
-            b"linkpath" => overrides.link = Some(value.to_vec()),
-            b"size" => overrides.size = Some(std::str::from_utf8(value).ok()?.parse().ok()?),
-            b"GNU.sparse.name" => {
-                overrides.sparse = true;
-                overrides.sparse_name = Some(value.to_vec());
-            }
-            _ if key.starts_with(b"GNU.sparse.") => overrides.sparse = true,
-            _ => {}
-        }
-    }
-    Some(())
 }
