@@ -13,14 +13,20 @@ use crate::path;
 use crate::tar::{Kind, TarError, TarReader};
 use crate::{ImageError, Limits};
 
-/// The most members of an archive.
-const MAX_MEMBERS: usize = 100_000;
-
 /// The longest name or link of a member that is kept, in bytes. No part of an image has one so long.
 const MAX_NAME: usize = 4096;
 
 /// The most bytes kept of small documents of a compressed archive.
 const MAX_KEPT: u64 = 64 << 20;
+
+/// How often a compressed archive is read for layers that it lists again.
+const MAX_PASSES: usize = 16;
+
+/// Layers up to this size, in bytes, are kept to be read again: empty layers are often listed many times.
+const MAX_SMALL: u64 = 1 << 20;
+
+/// The documents that tell what kind of archive it is.
+const MARKS: [&str; 3] = ["manifest.json", "index.json", "oci-layout"];
 
 /// Where the content of a member stands in the (uncompressed) tar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +45,11 @@ pub(crate) struct Archive {
     /// Documents of a compressed archive, which cannot be read again cheaply.
     documents: BTreeMap<String, Vec<u8>>,
     max_document: u64,
+    max_members: usize,
+    /// The most bytes that it may have when it is decompressed.
+    max_size: u64,
+    /// The limit that ended the index before the archive did.
+    exceeded: Option<String>,
 }
 
 impl Archive {
@@ -50,6 +61,9 @@ impl Archive {
             links: BTreeMap::new(),
             documents: BTreeMap::new(),
             max_document: limits.max_document_size,
+            max_members: limits.max_members,
+            max_size: limits.max_image_size,
+            exceeded: None,
         };
         let mut file = archive.file()?;
         let size = file.metadata().map_err(|source| archive.io(source))?.len();
@@ -62,12 +76,25 @@ impl Archive {
             Some((Compression::None, _)) => {}
             Some((_, mut reader)) => {
                 archive.compressed = true;
-                archive.index_stream(&mut reader)?;
+                let grown = size.saturating_mul(limits.max_ratio).max(limits.ratio_floor);
+                archive.max_size = limits.max_image_size.min(grown);
+                archive.index_stream(&mut Bounded { inner: &mut reader, left: archive.max_size })?;
                 return Ok(archive);
             }
         }
         archive.index_file(size)?;
         Ok(archive)
+    }
+
+    /// # Errors
+    /// When a limit kept the archive from being read to its end.
+    pub(crate) fn complete(&self) -> Result<(), ImageError> {
+        match &self.exceeded {
+            None => Ok(()),
+            Some(problem) => {
+                Err(ImageError::Limit { place: self.path.display().to_string(), problem: problem.clone() })
+            }
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -80,7 +107,7 @@ impl Archive {
 
     /// Where a member's content stands, through links between members.
     pub(crate) fn place(&self, name: &str) -> Option<Place> {
-        let mut name = name.to_owned();
+        let mut name = path::normalize(name.as_bytes()).ok()?;
         for _ in 0..8 {
             if let Some(place) = self.members.get(&name) {
                 return Some(*place);
@@ -112,48 +139,70 @@ impl Archive {
         Ok(Some(bytes))
     }
 
-    /// Opens members one after the other, each place once, in the order in which they stand when that is cheaper.
+    /// Opens members one after the other, each place once for each index with it, in the order in which they stand when that
+    /// is cheaper.
     pub(crate) fn visit(
         &self,
-        places: &[Place],
+        mut places: Vec<(Place, usize)>,
         visit: &mut dyn FnMut(usize, &mut dyn Read) -> Result<(), ImageError>,
     ) -> Result<(), ImageError> {
         if !self.compressed {
-            for (index, place) in places.iter().enumerate() {
-                visit(index, &mut self.at(*place)?)?;
+            for (place, index) in places {
+                visit(index, &mut self.at(place)?)?;
             }
             return Ok(());
         }
-        let mut order: Vec<(Place, usize)> = places.iter().copied().zip(0..).collect();
-        order.sort_unstable();
-        let mut rest = order.as_slice();
+        places.sort_unstable();
         // The same layer may stand in the list twice; then the archive is read once more for it.
-        while !rest.is_empty() {
-            let mut again = Vec::new();
-            let mut file = self.file()?;
-            let opened = compression::open(&mut file).map_err(|source| self.io(source))?;
-            let Some((_, mut stream)) = opened else {
-                return Err(self.malformed("it changed while it was read".to_owned()));
-            };
-            let mut position = 0;
-            for (place, index) in rest {
-                if place.offset < position {
-                    again.push((*place, *index));
-                    continue;
-                }
-                let skipped = io::copy(&mut (&mut stream).take(place.offset - position), &mut io::sink());
-                position += skipped.map_err(|source| self.io(source))?;
-                let mut content = (&mut stream).take(place.size);
-                visit(*index, &mut content)?;
-                position += place.size - content.limit();
+        for _ in 0..MAX_PASSES {
+            if places.is_empty() {
+                return Ok(());
             }
-            if again.len() == rest.len() {
-                return Err(self.malformed("it changed while it was read".to_owned()));
-            }
-            order = again;
-            rest = order.as_slice();
+            places = self.pass(&places, visit)?;
         }
-        Ok(())
+        Err(ImageError::Limit {
+            place: self.path.display().to_string(),
+            problem: format!("it lists the same large layer more than {MAX_PASSES} times"),
+        })
+    }
+
+    /// Reads a compressed archive once, and gives what must be read again.
+    fn pass(
+        &self,
+        places: &[(Place, usize)],
+        visit: &mut dyn FnMut(usize, &mut dyn Read) -> Result<(), ImageError>,
+    ) -> Result<Vec<(Place, usize)>, ImageError> {
+        let mut again = Vec::new();
+        let mut file = self.file()?;
+        let opened = compression::open(&mut file).map_err(|source| self.io(source))?;
+        let Some((_, mut stream)) = opened else {
+            return Err(self.malformed("it changed while it was read".to_owned()));
+        };
+        let mut position = 0;
+        let mut small: Option<(Place, Vec<u8>)> = None;
+        for (place, index) in places {
+            if let Some((_, bytes)) = small.as_ref().filter(|(kept, _)| kept == place) {
+                visit(*index, &mut bytes.as_slice())?;
+                continue;
+            }
+            if place.offset < position {
+                again.push((*place, *index));
+                continue;
+            }
+            let skipped = io::copy(&mut (&mut stream).take(place.offset - position), &mut io::sink());
+            position += skipped.map_err(|source| self.io(source))?;
+            let mut content = (&mut stream).take(place.size);
+            if place.size <= MAX_SMALL {
+                let mut bytes = Vec::new();
+                content.read_to_end(&mut bytes).map_err(|source| self.io(source))?;
+                visit(*index, &mut bytes.as_slice())?;
+                small = Some((*place, bytes));
+            } else {
+                visit(*index, &mut content)?;
+            }
+            position += place.size - content.limit();
+        }
+        Ok(again)
     }
 
     fn at(&self, place: Place) -> Result<io::Take<File>, ImageError> {
@@ -192,7 +241,7 @@ impl Archive {
                     place.offset.saturating_add(place.size)
                 ))
             })?;
-            self.add(&member.name, &member.link, member.kind, place)?;
+            self.add(&member.name, &member.link, member.kind, place);
             let next = tar.offset().saturating_add(tar.to_next());
             (&file).seek(SeekFrom::Start(next)).map_err(|source| self.io(source))?;
             tar.skipped();
@@ -203,9 +252,18 @@ impl Archive {
     fn index_stream(&mut self, stream: &mut dyn Read) -> Result<(), ImageError> {
         let mut tar = TarReader::new(stream);
         let mut kept = 0;
-        while let Some(member) = tar.next_member().map_err(|error| self.tar_error(&error))? {
+        loop {
+            let member = match tar.next_member() {
+                Ok(Some(member)) => member,
+                Ok(None) => return Ok(()),
+                Err(TarError::Read { source, .. }) if is_too_much(&source) => {
+                    self.exceeded = Some(source.to_string());
+                    return Ok(());
+                }
+                Err(error) => return Err(self.tar_error(&error)),
+            };
             let place = Place { offset: tar.offset(), size: member.stored };
-            let name = self.add(&member.name, &member.link, member.kind, place)?;
+            let name = self.add(&member.name, &member.link, member.kind, place);
             if let Some(name) =
                 name.filter(|_| member.size <= self.max_document && kept + member.size <= MAX_KEPT)
             {
@@ -221,32 +279,26 @@ impl Archive {
                 }
             }
         }
-        Ok(())
     }
 
     /// Takes a member into the index; its name when it is a file.
-    fn add(
-        &mut self,
-        name: &[u8],
-        link: &[u8],
-        kind: Kind,
-        place: Place,
-    ) -> Result<Option<String>, ImageError> {
-        if self.members.len() + self.links.len() >= MAX_MEMBERS {
-            return Err(ImageError::Limit {
-                place: self.path.display().to_string(),
-                problem: format!("more than {MAX_MEMBERS} members"),
-            });
-        }
+    fn add(&mut self, name: &[u8], link: &[u8], kind: Kind, place: Place) -> Option<String> {
         if name.len() > MAX_NAME || link.len() > MAX_NAME {
-            return Ok(None);
+            return None;
         }
         // A member with a name that leads out of the archive can be no part of an image.
-        let Ok(name) = path::normalize(name) else { return Ok(None) };
+        let Ok(name) = path::normalize(name) else { return None };
+        if self.members.len() + self.links.len() >= self.max_members && !MARKS.contains(&name.as_str()) {
+            // Many members make a root file system; of an image it is said when it turns out to be one.
+            let limit = self.max_members;
+            self.exceeded.get_or_insert_with(|| format!("more than {limit} members"));
+            return None;
+        }
         match kind {
             Kind::File => {
+                self.links.remove(&name);
                 self.members.insert(name.clone(), place);
-                Ok(Some(name))
+                Some(name)
             }
             Kind::Symlink | Kind::Hardlink => {
                 let directory = name.rsplit_once('/').map_or("", |(directory, _)| directory);
@@ -254,13 +306,36 @@ impl Archive {
                     Kind::Symlink => resolve(directory, &path::escape(link)),
                     _ => path::normalize(link).ok(),
                 };
+                self.members.remove(&name);
                 if let Some(target) = target {
                     self.links.insert(name, target);
                 }
-                Ok(None)
+                None
             }
-            _ => Ok(None),
+            _ => None,
         }
+    }
+}
+
+/// Ends a stream that grows too large when it is decompressed.
+struct Bounded<R> {
+    inner: R,
+    left: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("it is larger when it is decompressed than an image may be, or grows as a decompression bomb does")]
+struct TooMuch;
+
+fn is_too_much(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<TooMuch>())
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(length as u64).ok_or_else(|| io::Error::other(TooMuch))?;
+        Ok(length)
     }
 }
 

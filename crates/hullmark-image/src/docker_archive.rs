@@ -15,6 +15,7 @@ pub(crate) fn open(
 ) -> Result<Image, ImageError> {
     let path = archive.path().display().to_string();
     let missing = |missing: &str| ImageError::Missing { place: path.clone(), missing: missing.to_owned() };
+    archive.complete()?;
     let manifest_place = format!("{path}:manifest.json");
     let manifest = archive.document("manifest.json")?.ok_or_else(|| missing("manifest.json"))?;
     let images: Vec<DockerImage> = read(&manifest_place, &manifest)?;
@@ -31,7 +32,7 @@ pub(crate) fn open(
             expected: format!("sha256:{stem}")
                 .parse()
                 .map_err(|_| missing("configuration with a digest for a name"))?,
-            got: config_digest.to_string(),
+            got: config_digest,
         });
     }
     let configuration = read_configuration(&config_place, &config_bytes)?;
@@ -41,11 +42,11 @@ pub(crate) fn open(
             problem: format!("{} diff_ids for {} layers", configuration.diff_ids.len(), image.layers.len()),
         });
     }
-    let mut places: Vec<Place> = Vec::new();
+    let mut places: Vec<Option<Place>> = Vec::new();
     let mut descriptors = Vec::new();
     for layer in &image.layers {
         let place = archive.place(layer).ok_or_else(|| missing(layer))?;
-        places.push(place);
+        places.push(Some(place));
         descriptors.push((None, Some(place.size)));
     }
     let layers = layer_infos(&descriptors, &configuration.diff_ids, &configuration.config);

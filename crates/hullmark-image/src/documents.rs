@@ -25,7 +25,7 @@ pub(crate) struct Descriptor {
     pub(crate) urls: Vec<String>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct DescriptorPlatform {
     #[serde(default)]
     pub(crate) os: String,
@@ -42,6 +42,20 @@ impl DescriptorPlatform {
             && (wanted.variant.is_none() || self.variant.is_none() || self.variant == wanted.variant)
     }
 
+    /// Of several variants that would do, the one that was asked for, or the one that Docker takes by default.
+    fn is_preferred(&self, wanted: &Platform) -> bool {
+        let default = match self.architecture.as_str() {
+            "arm" => Some("v7"),
+            "arm64" => Some("v8"),
+            _ => None,
+        };
+        match (&wanted.variant, self.variant.as_deref()) {
+            (Some(wanted), variant) => variant == Some(wanted),
+            (None, None) => true,
+            (None, variant) => variant == default,
+        }
+    }
+
     /// Attestations are listed as manifests for the platform `unknown/unknown`.
     fn is_unknown(&self) -> bool {
         self.os == "unknown" && self.architecture == "unknown"
@@ -53,6 +67,23 @@ impl Descriptor {
     pub(crate) fn is_attestation(&self) -> bool {
         self.annotations.contains_key("vnd.docker.reference.type")
             || self.platform.as_ref().is_some_and(DescriptorPlatform::is_unknown)
+    }
+
+    /// Whether it is a layer that may have to be fetched from elsewhere than the image.
+    pub(crate) fn is_foreign(&self) -> bool {
+        !self.urls.is_empty()
+            || self.media_type.contains(".foreign.")
+            || self.media_type.contains(".nondistributable.")
+    }
+
+    /// Whether it can be the configuration of an image, and not of a chart, a plugin or another artifact.
+    pub(crate) fn is_image_configuration(&self) -> bool {
+        matches!(
+            self.media_type.split(';').next().unwrap_or_default().trim(),
+            "" | "application/octet-stream"
+                | "application/vnd.oci.image.config.v1+json"
+                | "application/vnd.docker.container.image.v1+json"
+        )
     }
 
     /// For people: the name or platform, and the digest.
@@ -231,7 +262,12 @@ pub(crate) fn choose<'a>(
             let matches = |descriptor: &&&Descriptor| {
                 descriptor.platform.as_ref().is_some_and(|offered| offered.matches(platform))
             };
-            images.iter().find(matches).copied().ok_or_else(|| ImageError::Platform {
+            let preferred = |descriptor: &&&Descriptor| {
+                descriptor.platform.as_ref().is_some_and(|offered| offered.is_preferred(platform))
+            };
+            let mut fitting = images.iter().filter(matches);
+            let chosen = fitting.clone().find(preferred).or_else(|| fitting.next());
+            chosen.copied().ok_or_else(|| ImageError::Platform {
                 place: place.to_owned(),
                 wanted: platform.to_string(),
                 offered: images.iter().map(|descriptor| descriptor.display()).collect(),

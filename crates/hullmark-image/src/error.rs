@@ -53,8 +53,18 @@ pub enum ImageError {
         place: String,
         /// The digest they should have.
         expected: Digest,
-        /// The digest they have, or what else was found.
-        got: String,
+        /// The digest they have.
+        got: Digest,
+    },
+    /// The bytes break off or cannot be decompressed, so that they cannot be verified.
+    #[error("`{place}` cannot be read to its end, so it cannot be verified as {expected}: {problem}")]
+    Unverified {
+        /// Which bytes.
+        place: String,
+        /// The digest they should have.
+        expected: Digest,
+        /// What went wrong.
+        problem: String,
     },
     /// A document is missing.
     #[error("`{place}` has no `{missing}`")]

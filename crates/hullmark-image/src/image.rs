@@ -8,6 +8,7 @@ use hullmark_http::ClientOptions;
 use hullmark_types::{Diagnostic, Digest, ImageConfig, LayerInfo, Platform, Subject};
 
 use crate::archive::{Archive, Place};
+use crate::oci::Blob;
 use crate::registry::Repository;
 use crate::{
     ImageError, ImageVisitor, LayerOutcome, Limits, Target, docker_archive, oci, rootfs, walk_layer,
@@ -84,17 +85,17 @@ pub struct Image {
     pub(crate) limits: Limits,
 }
 
-/// Where the bytes of the layers are.
+/// Where the bytes of the layers are; nowhere for layers that are stored elsewhere than the image.
 #[derive(Debug)]
 pub(crate) enum Source {
     /// Members of an archive.
-    Archive { archive: Archive, places: Vec<Place> },
+    Archive { archive: Archive, places: Vec<Option<Place>> },
     /// Files.
-    Files(Vec<PathBuf>),
+    Files(Vec<Option<PathBuf>>),
     /// A directory that is the only layer.
     Directory(PathBuf),
     /// Blobs in a registry.
-    Registry { repository: Box<Repository>, blobs: Vec<Digest> },
+    Registry { repository: Box<Repository>, blobs: Vec<Blob> },
 }
 
 /// Finds the image that `target` names, and reads its manifest and configuration. No layer is read yet.
@@ -152,7 +153,7 @@ fn open_rootfs(path: PathBuf, options: &AcquireOptions) -> Result<Image, ImageEr
         diagnostics: Vec::new(),
         source: match metadata.is_dir() {
             true => Source::Directory(path),
-            false => Source::Files(vec![path]),
+            false => Source::Files(vec![Some(path)]),
         },
         limits: options.limits.clone(),
     })
@@ -189,53 +190,57 @@ impl Image {
         visitor: &mut V,
         progress: &dyn Progress,
     ) -> Result<(), ImageError> {
-        let mut left = self.limits.max_image_size;
-        let (layers, limits, subject) = (&self.layers, &self.limits, &mut self.subject);
-        let single = layers.len() == 1 && subject.digest().is_none();
-        let mut single_outcome = None;
-        let place_of = |index: usize, what: &str| format!("{what}, layer {index}");
-        let mut walk_blob = |index: usize, what: &str, blob: &mut dyn Read| -> Result<(), ImageError> {
-            let Some(layer) = layers.get(index) else { return Ok(()) };
-            progress.layer_started(layer, layer.size);
-            let limits = Limits { max_layer_size: limits.max_layer_size.min(left), ..limits.clone() };
-            let mut layer_visitor = visitor.begin_layer(layer.index);
-            let mut counted = Counted { inner: blob, layer: layer.index, progress };
-            let outcome = walk_layer(&mut counted, &limits, &mut layer_visitor);
-            left = left.saturating_sub(outcome.size);
-            verify(layer, &outcome, &place_of(index, what))?;
-            let diagnostics = outcome.diagnostics.iter().map(|d| d.clone().in_layer(layer.index)).collect();
-            visitor.end_layer(layer.index, layer_visitor, diagnostics);
-            progress.layer_finished(layer.index);
-            single_outcome = Some(outcome);
-            Ok(())
+        let single = self.layers.len() == 1 && self.subject.digest().is_none();
+        let mut walk = LayerWalk {
+            layers: &self.layers,
+            limits: &self.limits,
+            left: self.limits.max_image_size,
+            visitor,
+            progress,
+            last: None,
         };
         match &self.source {
             Source::Archive { archive, places } => {
                 let what = archive.path().display().to_string();
-                archive.visit(places, &mut |index, blob| walk_blob(index, &what, blob))?;
+                let (stored, absent): (Vec<_>, Vec<_>) =
+                    places.iter().zip(0..).partition(|(place, _)| place.is_some());
+                let stored: Vec<(Place, usize)> =
+                    stored.into_iter().filter_map(|(place, index)| Some(((*place)?, index))).collect();
+                archive.visit(stored, &mut |index, blob| walk.blob(index, &what, blob))?;
+                absent.into_iter().for_each(|(_, index)| walk.absent(index));
             }
             Source::Files(paths) => {
                 for (index, path) in paths.iter().enumerate() {
+                    let Some(path) = path else {
+                        walk.absent(index);
+                        continue;
+                    };
                     let mut file =
                         File::open(path).map_err(|source| ImageError::Io { path: path.clone(), source })?;
-                    walk_blob(index, &path.display().to_string(), &mut file)?;
+                    walk.blob(index, &path.display().to_string(), &mut file)?;
                 }
             }
             Source::Registry { repository, blobs } => {
-                for (index, digest) in blobs.iter().enumerate() {
-                    let mut blob = repository.blob(digest)?;
-                    walk_blob(index, &format!("{}@{digest}", repository.name()), &mut blob)?;
+                for (index, Blob { digest, foreign }) in blobs.iter().enumerate() {
+                    match repository.blob(digest) {
+                        Err(ImageError::Registry { status: 404, .. }) if *foreign => walk.absent(index),
+                        Err(error) => return Err(error),
+                        Ok(mut blob) => {
+                            walk.blob(index, &format!("{}@{digest}", repository.name()), &mut blob)?;
+                        }
+                    }
                 }
             }
             Source::Directory(path) => {
-                let mut layer_visitor = visitor.begin_layer(0);
-                let diagnostics = rootfs::walk(path, limits, &mut layer_visitor);
+                let mut layer_visitor = walk.visitor.begin_layer(0);
+                let diagnostics = rootfs::walk(path, walk.limits, &mut layer_visitor);
                 let diagnostics = diagnostics.into_iter().map(|diagnostic| diagnostic.in_layer(0)).collect();
-                visitor.end_layer(0, layer_visitor, diagnostics);
+                walk.visitor.end_layer(0, layer_visitor, diagnostics);
             }
         }
+        let last = walk.last;
         // A bare file has no digest of its own: that of its bytes is its identity.
-        if let (true, Some(outcome), Some(layer)) = (single, single_outcome, self.layers.first_mut()) {
+        if let (true, Some(outcome), Some(layer)) = (single, last, self.layers.first_mut()) {
             layer.digest = outcome.digest;
             layer.diff_id = outcome.diff_id;
         }
@@ -243,36 +248,92 @@ impl Image {
     }
 }
 
-/// Compares the digests that were found with those that should be. An uncompressed digest is only compared when there is
-/// none of the stored bytes.
+/// The walk over the layers of an image.
+struct LayerWalk<'a, V> {
+    layers: &'a [LayerInfo],
+    limits: &'a Limits,
+    /// Uncompressed bytes that the layers to come may have.
+    left: u64,
+    visitor: &'a mut V,
+    progress: &'a dyn Progress,
+    last: Option<LayerOutcome>,
+}
+
+impl<V: ImageVisitor> LayerWalk<'_, V> {
+    /// Walks a layer; `what` names where its bytes come from.
+    fn blob(&mut self, index: usize, what: &str, blob: &mut dyn Read) -> Result<(), ImageError> {
+        let Some(layer) = self.layers.get(index) else { return Ok(()) };
+        self.progress.layer_started(layer, layer.size);
+        let whole_image = self.left < self.limits.max_layer_size;
+        let limits =
+            Limits { max_layer_size: self.limits.max_layer_size.min(self.left), ..self.limits.clone() };
+        let mut visitor = self.visitor.begin_layer(layer.index);
+        let mut counted = Counted { inner: blob, layer: layer.index, progress: self.progress };
+        let mut outcome = walk_layer(&mut counted, &limits, &mut visitor);
+        self.left = self.left.saturating_sub(outcome.size);
+        verify(layer, &outcome, &format!("{what}, layer {index}"))?;
+        if whole_image {
+            let limit = self.limits.max_image_size;
+            if has(&outcome, &["limit-layer-size"]) {
+                self.left = 0;
+            }
+            for hit in outcome.diagnostics.iter_mut().filter(|hit| hit.code == "limit-layer-size") {
+                *hit = Diagnostic::gap(
+                    "limit-image-size",
+                    "",
+                    format!("the layers have more than {limit} bytes uncompressed; the rest was not read"),
+                );
+            }
+        }
+        let diagnostics = outcome.diagnostics.iter().map(|d| d.clone().in_layer(layer.index)).collect();
+        self.visitor.end_layer(layer.index, visitor, diagnostics);
+        self.progress.layer_finished(layer.index);
+        self.last = Some(outcome);
+        Ok(())
+    }
+
+    /// Says of a layer that it is stored elsewhere.
+    fn absent(&mut self, index: usize) {
+        let Some(layer) = self.layers.get(index) else { return };
+        let visitor = self.visitor.begin_layer(layer.index);
+        let message =
+            "the layer is not stored with the image, and other addresses are not contacted; it was not read";
+        let diagnostic = Diagnostic::gap("foreign-layer", "", message).in_layer(layer.index);
+        self.visitor.end_layer(layer.index, visitor, vec![diagnostic]);
+    }
+}
+
+fn has(outcome: &LayerOutcome, codes: &[&str]) -> bool {
+    outcome.diagnostics.iter().any(|found| codes.contains(&found.code.as_str()))
+}
+
+/// Compares the digests that were found with those that should be, of the bytes as stored and of the uncompressed ones.
 fn verify(layer: &LayerInfo, outcome: &LayerOutcome, place: &str) -> Result<(), ImageError> {
-    let problems = || {
-        let first =
-            outcome.diagnostics.first().map_or("other bytes", |diagnostic| diagnostic.message.as_str());
-        first.to_owned()
+    let problem = || {
+        let unreadable = outcome.diagnostics.iter().find(|found| found.code == "unreadable-layer");
+        let found = unreadable.or_else(|| outcome.diagnostics.iter().find(|found| found.path.is_empty()));
+        found.map_or_else(|| "the bytes cannot be decompressed".to_owned(), |found| found.message.clone())
     };
-    let mismatch = |expected: &Digest, got: Option<&Digest>| ImageError::DigestMismatch {
-        place: place.to_owned(),
-        expected: expected.clone(),
-        got: got.map_or_else(problems, ToString::to_string),
+    let compare = |place: String, expected: &Digest, got: Option<&Digest>| match got {
+        Some(got) if got == expected => Ok(()),
+        Some(got) => Err(ImageError::DigestMismatch { place, expected: expected.clone(), got: got.clone() }),
+        None => Err(ImageError::Unverified { place, expected: expected.clone(), problem: problem() }),
     };
     if let Some(expected) = &layer.digest {
-        return match &outcome.digest {
-            Some(got) if got == expected => Ok(()),
-            got => Err(mismatch(expected, got.as_ref())),
-        };
+        compare(place.to_owned(), expected, outcome.digest.as_ref())?;
     }
-    // A limit that was hit leaves the digest unknown, and is reported as a gap.
-    let stopped = outcome.diagnostics.iter().any(|diagnostic| diagnostic.code.starts_with("limit-"));
     match (&layer.diff_id, &outcome.diff_id) {
-        (Some(expected), Some(got)) if expected == got => Ok(()),
-        (Some(_), None) if stopped => Ok(()),
-        (Some(expected), got) => Err(mismatch(expected, got.as_ref())),
+        (Some(expected), Some(got)) => compare(format!("{place}, uncompressed"), expected, Some(got)),
+        // The bytes are as they should be, and what could not be read of them is a gap.
+        (Some(_), None) if layer.digest.is_some() => Ok(()),
+        (Some(_), None) if has(outcome, &["limit-layer-size", "limit-ratio"]) => Ok(()),
+        (Some(expected), None) if outcome.digest.as_ref() == Some(expected) => Ok(()),
+        (Some(expected), None) => compare(place.to_owned(), expected, None),
         // A file without any digest: bytes that cannot be read are an error, and not a layer with a gap.
         (None, _)
             if outcome.compression.is_none() || (outcome.entries == 0 && !outcome.diagnostics.is_empty()) =>
         {
-            Err(ImageError::Malformed { place: place.to_owned(), problem: problems() })
+            Err(ImageError::Malformed { place: place.to_owned(), problem: problem() })
         }
         (None, _) => Ok(()),
     }

@@ -23,6 +23,8 @@ pub struct Limits {
     pub max_document_size: u64,
     /// Layers of an image.
     pub max_layers: usize,
+    /// Members of an archive of an image, such as `docker save` writes.
+    pub max_members: usize,
 }
 
 impl Default for Limits {
@@ -38,6 +40,7 @@ impl Default for Limits {
             max_path_depth: 128,
             max_document_size: 8 << 20,
             max_layers: 1024,
+            max_members: 100_000,
         }
     }
 }

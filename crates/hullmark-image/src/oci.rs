@@ -16,12 +16,20 @@ use crate::{AcquireOptions, ImageError};
 /// How deep indexes may be nested.
 const MAX_INDEX_DEPTH: usize = 4;
 
+/// The bytes of a layer.
+#[derive(Debug, Clone)]
+pub(crate) struct Blob {
+    pub(crate) digest: Digest,
+    /// Whether the layer may be stored elsewhere, as layers were that may not be distributed.
+    pub(crate) foreign: bool,
+}
+
 /// What a manifest and its configuration say of an image.
 pub(crate) struct Described {
     pub(crate) subject: Subject,
     pub(crate) configuration: Configuration,
     pub(crate) layers: Vec<LayerInfo>,
-    pub(crate) blobs: Vec<Digest>,
+    pub(crate) blobs: Vec<Blob>,
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
@@ -69,7 +77,8 @@ pub(crate) fn open_layout(
     let place = path.display().to_string();
     let mut fetch = |descriptor: &Descriptor| document(&blob(&descriptor.digest));
     let described = describe_layout(&place, index, name, options, &mut fetch)?;
-    let files = described.blobs.iter().map(blob).collect();
+    let stored = |layer: &Blob| Some(blob(&layer.digest)).filter(|path| !layer.foreign || path.exists());
+    let files = described.blobs.iter().map(stored).collect();
     Ok(described.into_image(Source::Files(files), options))
 }
 
@@ -78,6 +87,7 @@ pub(crate) fn open_archive(
     name: Option<&str>,
     options: &AcquireOptions,
 ) -> Result<Image, ImageError> {
+    archive.complete()?;
     let place = archive.path().display().to_string();
     let missing = |missing: String| ImageError::Missing { place: place.clone(), missing };
     let member = |digest: &Digest| format!("blobs/{}/{}", digest.algorithm().name(), digest.hex());
@@ -89,9 +99,10 @@ pub(crate) fn open_archive(
     };
     let described = describe_layout(&place, index, name, options, &mut fetch)?;
     let mut places = Vec::new();
-    for digest in &described.blobs {
-        let name = member(digest);
-        places.push(archive.place(&name).ok_or_else(|| missing(name))?);
+    for layer in &described.blobs {
+        let name = member(&layer.digest);
+        let place = archive.place(&name);
+        places.push(if layer.foreign { place } else { Some(place.ok_or_else(|| missing(name))?) });
     }
     Ok(described.into_image(Source::Archive { archive, places }, options))
 }
@@ -118,6 +129,20 @@ fn describe_layout(
         return Err(ImageError::Missing { place: place.to_owned(), missing });
     }
     let descriptor = choose(place, &manifests, &options.platform)?;
+    // Two images under two names are not two platforms of one image.
+    let same_platform = |other: &&Descriptor| {
+        !other.is_attestation() && other.platform == descriptor.platform && other.digest != descriptor.digest
+    };
+    if name.is_none() && manifests.iter().any(|other| same_platform(&other)) {
+        return Err(ImageError::Ambiguous {
+            place: place.to_owned(),
+            choices: manifests
+                .iter()
+                .filter(|other| !other.is_attestation())
+                .map(Descriptor::display)
+                .collect(),
+        });
+    }
     let reference = ["io.containerd.image.name", "org.opencontainers.image.ref.name"]
         .iter()
         .find_map(|key| descriptor.annotations.get(*key).cloned());
@@ -137,13 +162,13 @@ pub(crate) fn describe(
 ) -> Result<Described, ImageError> {
     let mut index_digest = None;
     let mut digest = digest;
-    let mut document: ManifestOrIndex = read(&format!("{place}@{digest}"), bytes)?;
+    let mut document = read_document(place, &digest, bytes)?;
     for _ in 0..MAX_INDEX_DEPTH {
         let Some(manifests) = document.manifests.take() else { break };
         let chosen = choose(place, &manifests, &options.platform)?.clone();
         index_digest.get_or_insert(digest);
         digest = chosen.digest.clone();
-        document = read(&format!("{place}@{digest}"), &verified(place, &chosen, fetch)?)?;
+        document = read_document(place, &digest, &verified(place, &chosen, fetch)?)?;
     }
     if document.schema_version == 1 {
         return Err(ImageError::Unsupported {
@@ -157,34 +182,35 @@ pub(crate) fn describe(
         place: manifest_place.clone(),
         problem: "expected a manifest with a `config`, or an index with `manifests`".to_owned(),
     })?;
-    if !config.media_type.is_empty()
-        && !config.media_type.contains("image")
-        && !config.media_type.contains("config")
-    {
+    if !config.is_image_configuration() {
         return Err(ImageError::Unsupported {
             place: manifest_place,
-            form: format!("an artifact of type {}", config.media_type),
+            form: format!("an artifact of type {} and no image", config.media_type),
         });
     }
     let config_bytes = verified(place, &config, fetch)?;
     let configuration = read_configuration(&format!("{place}@{}", config.digest), &config_bytes)?;
+    if configuration.diff_ids.len() != document.layers.len() {
+        return Err(ImageError::Malformed {
+            place: manifest_place,
+            problem: format!(
+                "its configuration has {} diff_ids for {} layers",
+                configuration.diff_ids.len(),
+                document.layers.len()
+            ),
+        });
+    }
     let descriptors: Vec<_> =
         document.layers.iter().map(|layer| (Some(layer.digest.clone()), Some(layer.size))).collect();
     let layers = layer_infos(&descriptors, &configuration.diff_ids, &configuration.config);
     let mut diagnostics = about_layers(&layers);
     for (layer, descriptor) in layers.iter().zip(&document.layers) {
-        if !descriptor.urls.is_empty() {
-            diagnostics.push(
-                Diagnostic::note(
-                    "foreign-layer",
-                    "",
-                    format!(
-                        "the layer can also be fetched from {} other addresses, which were not contacted",
-                        descriptor.urls.len()
-                    ),
-                )
-                .in_layer(layer.index),
+        if descriptor.is_foreign() {
+            let message = format!(
+                "the layer may be stored at {} other addresses, which were not contacted",
+                descriptor.urls.len()
             );
+            diagnostics.push(Diagnostic::note("foreign-layer", "", message).in_layer(layer.index));
         }
         if descriptor.digest.algorithm() != DigestAlgorithm::Sha256 {
             return Err(ImageError::Unsupported {
@@ -203,11 +229,28 @@ pub(crate) fn describe(
             config: Some(config.digest),
             platform: configuration.platform.clone(),
         },
-        blobs: document.layers.into_iter().map(|layer| layer.digest).collect(),
+        blobs: document
+            .layers
+            .into_iter()
+            .map(|layer| Blob { foreign: layer.is_foreign(), digest: layer.digest })
+            .collect(),
         configuration,
         layers,
         diagnostics,
     })
+}
+
+/// Reads a manifest or an index. One document that is both would be another image for each reader (CVE-2021-41190).
+fn read_document(place: &str, digest: &Digest, bytes: &[u8]) -> Result<ManifestOrIndex, ImageError> {
+    let place = format!("{place}@{digest}");
+    let document: ManifestOrIndex = read(&place, bytes)?;
+    match document.manifests.is_some() && (document.config.is_some() || !document.layers.is_empty()) {
+        true => Err(ImageError::Malformed {
+            place,
+            problem: "expected a manifest or an index, found a document that claims to be both".to_owned(),
+        }),
+        false => Ok(document),
+    }
 }
 
 /// What there is to say of the layers as a whole.
@@ -231,7 +274,7 @@ fn verified(place: &str, descriptor: &Descriptor, fetch: &mut Fetch<'_>) -> Resu
         false => Err(ImageError::DigestMismatch {
             place: place.to_owned(),
             expected: descriptor.digest.clone(),
-            got: got.to_string(),
+            got,
         }),
     }
 }

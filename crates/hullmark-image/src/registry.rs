@@ -2,7 +2,7 @@
 //! (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md>), end points 2 and 3.
 
 use hullmark_http::{Client, Response};
-use hullmark_types::{Digest, ImageReference};
+use hullmark_types::{Digest, DigestAlgorithm, Hasher, ImageReference};
 use serde::Deserialize;
 
 use crate::auth::Authenticator;
@@ -33,12 +33,15 @@ pub(crate) fn open(reference: &ImageReference, options: &AcquireOptions) -> Resu
     };
     let bytes = repository.manifest(&wanted)?;
     // The digest that the registry states is not trusted; ours is computed.
-    let digest = Digest::sha256(&bytes);
+    let algorithm = reference.digest.as_ref().map_or(DigestAlgorithm::Sha256, Digest::algorithm);
+    let mut hasher = Hasher::new(algorithm);
+    hasher.update(&bytes);
+    let digest = hasher.finish();
     if let Some(expected) = reference.digest.as_ref().filter(|expected| **expected != digest) {
         return Err(ImageError::DigestMismatch {
             place: reference.to_string(),
             expected: expected.clone(),
-            got: digest.to_string(),
+            got: digest,
         });
     }
     let mut fetch = |descriptor: &Descriptor| match descriptor.media_type.contains("config") {

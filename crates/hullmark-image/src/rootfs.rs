@@ -1,7 +1,7 @@
 //! A directory on disk, walked as if it were the only layer of an image.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use hullmark_types::Diagnostic;
@@ -107,7 +107,10 @@ impl Walk<'_> {
         }
         let entry = Entry { path: path.to_owned(), kind, mode: metadata.permissions().mode() & 0o7777, size };
         match entry.kind {
-            EntryKind::File => self.visitor.entry(&entry, &mut OnDemand { path: child, file: None })?,
+            // Never more than was announced: some files have no end.
+            EntryKind::File => {
+                self.visitor.entry(&entry, &mut OnDemand { path: child, file: None }.take(size))?;
+            }
             _ => self.visitor.entry(&entry, &mut io::empty())?,
         }
         Ok(entry.kind == EntryKind::Directory)
@@ -120,7 +123,7 @@ struct OnDemand<'a> {
     file: Option<File>,
 }
 
-impl io::Read for OnDemand<'_> {
+impl Read for OnDemand<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.file {
             Some(file) => file.read(buffer),

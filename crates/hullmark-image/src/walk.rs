@@ -124,12 +124,14 @@ pub fn walk_layer(blob: &mut dyn Read, limits: &Limits, visitor: &mut dyn LayerV
             plain_diff_id = plain.hasher.map(Hasher::finish);
         }
     }
-    let readable = io::copy(&mut stored, &mut io::sink());
-    if let Err(error) = &readable {
-        walk.gap("unreadable-layer", "", error.to_string());
+    // A reader that failed once may pretend to be at its end when it is asked again.
+    let rest = io::copy(&mut stored, &mut io::sink());
+    let failure = stored.failure.take().or_else(|| rest.err().map(|error| error.to_string()));
+    if let Some(message) = &failure {
+        walk.gap("unreadable-layer", "", message.clone());
     }
     let Walk { diagnostics, entries, .. } = walk;
-    let digest = stored.hasher.filter(|_| readable.is_ok()).map(Hasher::finish);
+    let digest = stored.hasher.filter(|_| failure.is_none()).map(Hasher::finish);
     let diff_id = plain_diff_id.or_else(|| digest.clone()).filter(|_| complete);
     LayerOutcome { diagnostics, digest, diff_id, stored_size: stored_count.get(), size, entries, compression }
 }
@@ -351,18 +353,24 @@ struct Hashing<R> {
     inner: R,
     hasher: Option<Hasher>,
     count: Rc<Cell<u64>>,
+    /// The first error of the inner reader.
+    failure: Option<String>,
 }
 
 impl<R: Read> Hashing<R> {
     fn new(inner: R, digest: bool) -> Self {
         let hasher = digest.then(|| Hasher::new(DigestAlgorithm::Sha256));
-        Self { inner, hasher, count: Rc::new(Cell::new(0)) }
+        Self { inner, hasher, count: Rc::new(Cell::new(0)), failure: None }
     }
 }
 
 impl<R: Read> Read for Hashing<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.inner.read(buffer)?;
+        let length = self.inner.read(buffer).inspect_err(|error| {
+            if error.kind() != io::ErrorKind::Interrupted {
+                self.failure.get_or_insert_with(|| error.to_string());
+            }
+        })?;
         if let Some(hasher) = &mut self.hasher {
             hasher.update(buffer.get(..length).unwrap_or_default());
         }

@@ -164,6 +164,308 @@ fn a_damaged_archive_is_an_error_that_names_it() {
 }
 
 #[test]
+fn a_compressed_archive_that_breaks_off_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let noise: Vec<u8> = (0..200_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let image = builder().layer(TarBuilder::new().file("noise", noise).finish(), "c");
+    for compression in [Compression::Gzip, Compression::Zstd] {
+        let whole = compress(&image.docker_archive(), compression);
+        let cut = put(directory.path(), "cut", &whole[..whole.len() / 2]);
+        fails(&cut, &options(), "the tar cannot be read at byte");
+    }
+}
+
+#[test]
+fn a_layer_with_an_unknown_compression_is_a_gap_once_its_bytes_are_verified() {
+    let bytes = b"\xfd7zXZ\0\0and so on".to_vec();
+    let image = builder().layer(bytes, "c").compression(Compression::None);
+    let directory = tempfile::tempdir().unwrap();
+    image.oci_layout(directory.path());
+    let docker = put(directory.path(), "docker.tar", &image.docker_archive());
+    for target in [directory.path().to_str().unwrap(), &docker] {
+        let (_, files) = read(&Target::parse(target).unwrap(), &options()).unwrap();
+        assert_eq!(files.codes, ["unknown-compression"], "{target}");
+        assert_eq!(files.layers[&1], ["app=2"], "{target}");
+    }
+}
+
+#[test]
+fn a_malformed_tar_with_the_right_digest_is_a_gap() {
+    let mut tar = TarBuilder::new().file("a", "1").file("b", "2").finish();
+    tar[1024] ^= 1;
+    let image = builder().layer(tar, "c");
+    let directory = tempfile::tempdir().unwrap();
+    image.oci_layout(directory.path());
+    let docker = put(directory.path(), "docker.tar", &image.docker_archive());
+    for target in [directory.path().to_str().unwrap(), &docker] {
+        let (_, files) = read(&Target::parse(target).unwrap(), &options()).unwrap();
+        assert_eq!(files.codes, ["malformed-layer"], "{target}");
+        assert_eq!(files.layers[&2], ["a=1"], "{target}");
+    }
+}
+
+#[test]
+fn the_same_layer_twice_is_read_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    for size in [1, 2 << 20] {
+        let tar = TarBuilder::new().file("a", vec![b'x'; size]).finish();
+        let image = ImageBuilder::new()
+            .layer(tar.clone(), "a")
+            .layer(TarBuilder::new().file("b", "2").finish(), "b")
+            .layer(tar, "a again");
+        for archive in [image.docker_archive(), image.oci_archive()] {
+            for compression in [Compression::None, Compression::Gzip] {
+                let file = put(directory.path(), "image", &compress(&archive, compression));
+                let (_, files) = read(&Target::parse(&file).unwrap(), &options()).unwrap();
+                assert_eq!(files.layers[&0], files.layers[&2]);
+                assert_eq!(files.layers[&1], ["b=2"]);
+            }
+        }
+    }
+}
+
+/// Rewrites the manifest of an OCI layout, and what names it.
+fn with_manifest(directory: &Path, image: &ImageBuilder, change: impl FnOnce(&mut serde_json::Value)) {
+    image.oci_layout(directory);
+    let mut manifest = serde_json::from_slice(&image.manifest()).unwrap();
+    change(&mut manifest);
+    let manifest = serde_json::to_vec(&manifest).unwrap();
+    let digest = Digest::sha256(&manifest);
+    fs::write(directory.join("blobs/sha256").join(digest.hex()), &manifest).unwrap();
+    let index = serde_json::json!({ "schemaVersion": 2, "manifests": [{ "digest": digest.to_string() }] });
+    fs::write(directory.join("index.json"), index.to_string()).unwrap();
+}
+
+#[test]
+fn a_foreign_layer_that_is_not_stored_is_a_gap_and_not_fetched() {
+    let directory = tempfile::tempdir().unwrap();
+    let elsewhere = Server::new(|_| Answer::new(200, "layer"));
+    let url = elsewhere.url();
+    with_manifest(directory.path(), &builder(), |manifest| {
+        manifest["layers"][0]["urls"] = serde_json::json!([url]);
+    });
+    let target = directory.path().to_str().unwrap();
+    // While it is stored, it is a layer like any other.
+    let (image, files) = read(&Target::parse(target).unwrap(), &options()).unwrap();
+    assert_eq!((files.codes.len(), files.layers[&0].len()), (0, 1));
+    assert_eq!(image.diagnostics()[0].code, "foreign-layer");
+    let blob = Digest::sha256(&builder().blobs()[0]);
+    fs::remove_file(directory.path().join("blobs/sha256").join(blob.hex())).unwrap();
+    let (_, files) = read(&Target::parse(target).unwrap(), &options()).unwrap();
+    assert_eq!(files.codes, ["foreign-layer"]);
+    assert_eq!((files.layers[&0].len(), files.layers[&1].len()), (0, 1));
+    assert!(elsewhere.asked().is_empty());
+}
+
+#[test]
+fn documents_that_other_readers_would_take_for_something_else_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let target = directory.path().to_str().unwrap();
+    with_manifest(directory.path(), &builder(), |manifest| manifest["manifests"] = serde_json::json!([]));
+    fails(target, &options(), "claims to be both");
+    with_manifest(directory.path(), &builder(), |manifest| {
+        manifest["config"]["mediaType"] = "application/vnd.cncf.helm.config.v1+json".into();
+    });
+    fails(target, &options(), "application/vnd.cncf.helm.config.v1+json and no image");
+    with_manifest(directory.path(), &builder(), |manifest| {
+        manifest["layers"].as_array_mut().unwrap().pop();
+    });
+    fails(target, &options(), "2 diff_ids for 1 layers");
+    with_manifest(directory.path(), &builder(), |manifest| {
+        manifest["layers"].as_array_mut().unwrap().reverse()
+    });
+    fails(target, &options(), "uncompressed` is damaged or was changed");
+}
+
+#[test]
+fn of_several_images_one_must_be_chosen() {
+    let directory = tempfile::tempdir().unwrap();
+    let other = ImageBuilder::new().layer(TarBuilder::new().file("other", "1").finish(), "x");
+    other.oci_layout(directory.path());
+    builder().oci_layout(directory.path());
+    for platform in [serde_json::json!({ "os": "linux", "architecture": "amd64" }), serde_json::Value::Null] {
+        let descriptor = |image: &ImageBuilder, name: &str| {
+            serde_json::json!({
+                "digest": Digest::sha256(&image.manifest()).to_string(), "platform": platform,
+                "annotations": { "org.opencontainers.image.ref.name": name },
+            })
+        };
+        let manifests = [descriptor(&other, "first"), descriptor(&builder(), "second")];
+        let index = serde_json::json!({ "schemaVersion": 2, "manifests": manifests });
+        fs::write(directory.path().join("index.json"), index.to_string()).unwrap();
+        let target = directory.path().display().to_string();
+        fails(&target, &options(), "choose one of: first, second");
+        check(&format!("oci-layout:{target}:second"), &options());
+        check(&format!("oci-layout:{target}:{}", Digest::sha256(&builder().manifest())), &options());
+        fails(&format!("oci-layout:{target}:third"), &options(), "has no `image third`");
+    }
+}
+
+#[test]
+fn variants_of_a_processor() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = |variant: &str| builder().empty_layer(variant).architecture("arm");
+    let variants = ["v6", "v7", "v5"];
+    for variant in variants {
+        image(variant).oci_layout(directory.path());
+    }
+    let manifests = variants.map(|variant| {
+        serde_json::json!({
+            "digest": Digest::sha256(&image(variant).manifest()).to_string(),
+            "platform": { "os": "linux", "architecture": "arm", "variant": variant },
+        })
+    });
+    let index = serde_json::json!({ "schemaVersion": 2, "manifests": manifests });
+    fs::write(directory.path().join("index.json"), index.to_string()).unwrap();
+    for (wanted, chosen) in [("linux/arm", "v7"), ("linux/arm/v6", "v6"), ("linux/arm/v5", "v5")] {
+        let mut options = options();
+        options.platform = wanted.parse().unwrap();
+        let image_chosen =
+            open(&Target::parse(directory.path().to_str().unwrap()).unwrap(), &options).unwrap();
+        assert_eq!(
+            image_chosen.subject().manifest,
+            Some(Digest::sha256(&image(chosen).manifest())),
+            "{wanted}"
+        );
+    }
+}
+
+#[test]
+fn nested_indexes_are_followed_and_their_depth_is_limited() {
+    let directory = tempfile::tempdir().unwrap();
+    builder().oci_layout(directory.path());
+    let mut digest = Digest::sha256(&builder().manifest());
+    for depth in 0..8 {
+        let index =
+            serde_json::json!({ "schemaVersion": 2, "manifests": [{ "digest": digest.to_string() }] });
+        fs::write(directory.path().join("index.json"), index.to_string()).unwrap();
+        let target = directory.path().to_str().unwrap();
+        match depth {
+            0..=4 => drop(check(target, &options())),
+            _ => fails(target, &options(), "expected a manifest with a `config`"),
+        }
+        digest = Digest::sha256(index.to_string().as_bytes());
+        fs::write(directory.path().join("blobs/sha256").join(digest.hex()), index.to_string()).unwrap();
+    }
+}
+
+#[test]
+fn the_limit_on_the_whole_image_leaves_the_later_layers_unread() {
+    let directory = tempfile::tempdir().unwrap();
+    let big = TarBuilder::new().file("big", vec![0; 1 << 20]).finish();
+    let image = builder().layer(big, "c").layer(TarBuilder::new().file("last", "1").finish(), "d");
+    let file = put(directory.path(), "image.tar", &image.docker_archive());
+    let mut options = options();
+    options.limits = Limits { max_image_size: 1 << 20, ..Limits::default() };
+    let (_, files) = read(&Target::parse(&file).unwrap(), &options).unwrap();
+    assert_eq!(files.layers[&1], ["app=2"]);
+    assert_eq!(files.codes.iter().filter(|code| *code == "limit-image-size").count(), 2, "{:?}", files.codes);
+    assert!(files.layers[&3].is_empty());
+}
+
+#[test]
+fn a_compressed_archive_that_is_a_bomb_is_not_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = builder().layer(TarBuilder::new().file("zeros", vec![0; 4 << 20]).finish(), "c");
+    let mut options = options();
+    options.limits = Limits { max_ratio: 10, ratio_floor: 1 << 20, ..Limits::default() };
+    let file = put(directory.path(), "a.tar.gz", &compress(&image.docker_archive(), Compression::Gzip));
+    fails(&format!("docker-archive:{file}"), &options, "decompression bomb");
+    // A root file system is read as far as the limit.
+    let tar = TarBuilder::new().file("a", "1").file("zeros", vec![0; 4 << 20]).finish();
+    let file = put(directory.path(), "b.tar.gz", &compress(&tar, Compression::Gzip));
+    let (_, files) = read(&Target::parse(&file).unwrap(), &options).unwrap();
+    assert_eq!(files.layers[&0][0], "a=1");
+    assert_eq!(files.codes, ["limit-ratio"]);
+}
+
+#[test]
+fn a_root_file_system_may_have_more_members_than_an_archive_of_an_image() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = options();
+    options.limits = Limits { max_members: 10, ..Limits::default() };
+    let tar = (0..20).fold(TarBuilder::new(), |tar, n| tar.file(&format!("f{n}"), "")).finish();
+    for compression in [Compression::None, Compression::Gzip] {
+        let file = put(directory.path(), "rootfs", &compress(&tar, compression));
+        let (_, files) = read(&Target::parse(&file).unwrap(), &options).unwrap();
+        assert_eq!(files.layers[&0].len(), 20);
+        fails(&format!("docker-archive:{file}"), &options, "more than 10 members");
+    }
+}
+
+#[test]
+fn old_docker_archives_link_layers_that_are_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let layer = TarBuilder::new().file("a", "1").finish();
+    let image = ImageBuilder::new().layer(layer.clone(), "x").layer(layer.clone(), "y");
+    let archive = TarBuilder::new()
+        .file("one/layer.tar", &layer)
+        .symlink("two/layer.tar", "../one/layer.tar")
+        .symlink("out/layer.tar", "../../etc/passwd")
+        .file("config.json", image.config());
+    let manifest =
+        |second: &str| format!(r#"[{{"Config":"config.json","Layers":["one/layer.tar","{second}"]}}]"#);
+    let good = archive.clone().file("manifest.json", manifest("two/layer.tar")).finish();
+    for compression in [Compression::None, Compression::Gzip] {
+        let file = put(directory.path(), "good.tar", &compress(&good, compression));
+        let (_, files) = read(&Target::parse(&file).unwrap(), &options()).unwrap();
+        assert_eq!(files.layers[&0], files.layers[&1]);
+    }
+    let bad = archive.file("manifest.json", manifest("out/layer.tar")).finish();
+    fails(&put(directory.path(), "bad.tar", &bad), &options(), "has no `out/layer.tar`");
+}
+
+#[test]
+fn a_history_longer_or_shorter_than_the_layers() {
+    let directory = tempfile::tempdir().unwrap();
+    let layer = TarBuilder::new().file("a", "1").finish();
+    let image = ImageBuilder::new().layer(layer.clone(), "x").layer(layer.clone(), "y");
+    for (history, expected) in [
+        (serde_json::json!([]), [None, None]),
+        (serde_json::json!(null), [None, None]),
+        (serde_json::json!([{ "created_by": "x" }]), [Some("x"), None]),
+        (serde_json::json!([{ "created_by": "x" }, {}, { "created_by": "z" }]), [Some("x"), None]),
+        (
+            serde_json::json!([{ "created_by": "e", "empty_layer": true }, { "created_by": "x" }, { "created_by": "y" }]),
+            [Some("x"), Some("y")],
+        ),
+    ] {
+        let mut config: serde_json::Value = serde_json::from_slice(&image.config()).unwrap();
+        config["history"] = history.clone();
+        let archive = TarBuilder::new()
+            .file("l.tar", &layer)
+            .file("c.json", config.to_string())
+            .file("manifest.json", r#"[{"Config":"c.json","RepoTags":null,"Layers":["l.tar","l.tar"]}]"#)
+            .finish();
+        let (image, _) =
+            read(&Target::parse(&put(directory.path(), "a.tar", &archive)).unwrap(), &options()).unwrap();
+        let instructions: Vec<_> = image.layers().iter().map(|layer| layer.created_by.as_deref()).collect();
+        assert_eq!(instructions, expected, "{history}");
+    }
+}
+
+#[test]
+fn several_images_in_one_docker_archive() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = builder();
+    let layers: Vec<Vec<u8>> =
+        vec![TarBuilder::new().file("base", "1").finish(), TarBuilder::new().file("app", "2").finish()];
+    let entry =
+        |tag: &str| format!(r#"{{"Config":"c.json","RepoTags":["{tag}"],"Layers":["0.tar","1.tar"]}}"#);
+    let archive = TarBuilder::new()
+        .file("0.tar", &layers[0])
+        .file("1.tar", &layers[1])
+        .file("c.json", image.config())
+        .file("manifest.json", format!("[{},{}]", entry("r.example/a:1"), entry("r.example/a:2")))
+        .finish();
+    let file = put(directory.path(), "two.tar", &archive);
+    fails(&file, &options(), "choose one of: r.example/a:1, r.example/a:2");
+    let image = check(&format!("docker-archive:{file}:r.example/a:2"), &options());
+    assert_eq!(image.subject().name, "r.example/a:2");
+    fails(&format!("docker-archive:{file}:r.example/a:3"), &options(), "has no `image r.example/a:3`");
+}
+
+#[test]
 fn a_blob_with_another_digest_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     builder().oci_layout(directory.path());
@@ -308,7 +610,7 @@ fn credentials_do_not_follow_a_redirect_to_another_host() {
 
 #[test]
 fn a_blob_that_breaks_off_or_has_other_bytes_is_an_error() {
-    for cut in [Some(10), None] {
+    for (cut, expected) in [(Some(10), "broke off"), (None, "is damaged or was changed")] {
         let image = builder();
         let (manifest, config) = (image.manifest(), image.config());
         let server = Server::new(move |asked| match asked.path.as_str() {
@@ -316,7 +618,7 @@ fn a_blob_that_breaks_off_or_has_other_bytes_is_an_error() {
             path if path.contains(Digest::sha256(&config).hex()) => Answer::new(200, config.clone()),
             _ => Answer { cut, ..Answer::new(200, vec![0; 4096]) },
         });
-        fails(&format!("{}/team/app:1.0", server.host()), &options(), "is damaged or was changed");
+        fails(&format!("{}/team/app:1.0", server.host()), &options(), expected);
     }
 }
 
