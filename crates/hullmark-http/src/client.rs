@@ -2,10 +2,13 @@
 
 use std::io::{self, Read};
 use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::Url;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION, RANGE};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RANGE, RETRY_AFTER,
+};
 
 use crate::error::cause;
 use crate::retry::{Sleep, is_transient, wait};
@@ -61,7 +64,22 @@ impl Default for ClientOptions {
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: reqwest::blocking::Client,
+    /// For this machine itself, past any proxy; set up when it is first needed.
+    direct: Arc<OnceLock<reqwest::blocking::Client>>,
     options: ClientOptions,
+}
+
+fn build(options: &ClientOptions, proxies: bool) -> Result<reqwest::blocking::Client, HttpError> {
+    let builder = reqwest::blocking::Client::builder()
+        .connect_timeout(options.connect_timeout)
+        // In the blocking client this is the limit of each wait, not of the whole exchange: a layer may take long, as long as
+        // bytes come.
+        .timeout(options.read_timeout)
+        // Followed by hand, so that each hop is checked and credentials stay with their host.
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(&options.user_agent);
+    let builder = if proxies { builder } else { builder.no_proxy() };
+    builder.build().map_err(HttpError::Setup)
 }
 
 impl Client {
@@ -70,17 +88,21 @@ impl Client {
     /// # Errors
     /// When the TLS library cannot be set up.
     pub fn new(options: ClientOptions) -> Result<Self, HttpError> {
-        let inner = reqwest::blocking::Client::builder()
-            .connect_timeout(options.connect_timeout)
-            // In the blocking client this is the limit of each wait, not of the whole exchange: a layer may take long, as
-            // long as bytes come.
-            .timeout(options.read_timeout)
-            // Followed by hand, so that each hop is checked and credentials stay with their host.
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(&options.user_agent)
-            .build()
-            .map_err(HttpError::Setup)?;
-        Ok(Self { inner, options })
+        let inner = build(&options, true)?;
+        Ok(Self { inner, direct: Arc::default(), options })
+    }
+
+    fn reaching(&self, host: &str) -> Result<reqwest::blocking::Client, HttpError> {
+        if !is_loopback(host) {
+            return Ok(self.inner.clone());
+        }
+        match self.direct.get() {
+            Some(client) => Ok(client.clone()),
+            None => {
+                let client = build(&self.options, false)?;
+                Ok(self.direct.get_or_init(|| client).clone())
+            }
+        }
     }
 
     /// How the client behaves.
@@ -121,7 +143,7 @@ fn is_loopback(host: &str) -> bool {
 pub struct Request<'a> {
     client: &'a Client,
     address: String,
-    headers: Vec<(reqwest::header::HeaderName, HeaderValue)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Request<'_> {
@@ -169,7 +191,14 @@ impl Request<'_> {
                         address: redact(url.as_str()),
                         expected: "a redirect to an address",
                     })?;
-                    url = self.client.check(next.as_str())?;
+                    let next = self.client.check(next.as_str())?;
+                    if is_local(&next) && !is_local(&url) {
+                        return Err(HttpError::RedirectToLoopback {
+                            address: redact(url.as_str()),
+                            target: redact(next.as_str()),
+                        });
+                    }
+                    url = next;
                 }
                 _ => return Ok(Response { inner: response, address: redact(url.as_str()) }),
             }
@@ -179,9 +208,11 @@ impl Request<'_> {
 
     fn send_to(&self, url: &Url, same_host: bool) -> Result<reqwest::blocking::Response, HttpError> {
         let options = &self.client.options;
+        let host = url.host_str().unwrap_or_default();
+        let client = self.client.reaching(host)?;
         let mut attempt = 0;
         loop {
-            let mut request = self.client.inner.get(url.clone());
+            let mut request = client.get(url.clone());
             for (name, value) in self.headers.iter().filter(|(name, _)| same_host || *name != AUTHORIZATION) {
                 request = request.header(name, value);
             }
@@ -190,29 +221,41 @@ impl Request<'_> {
             let last = attempt > options.retries;
             match result {
                 Ok(response) if !last && is_transient(response.status().as_u16()) => {
-                    let asked =
-                        response.headers().get(reqwest::header::RETRY_AFTER).and_then(|v| v.to_str().ok());
-                    (options.sleep)(wait(attempt, asked));
+                    let headers = response.headers();
+                    (options.sleep)(wait(attempt, text(headers, RETRY_AFTER), text(headers, DATE)));
                 }
                 Ok(response) => return Ok(response),
-                Err(error) if !last && (error.is_connect() || error.is_timeout()) && !is_final(&error) => {
-                    (options.sleep)(wait(attempt, None));
+                // Asking twice changes nothing on a server, so whatever broke may be tried again.
+                Err(error) if !last && !error.is_builder() && !is_final(&error) => {
+                    (options.sleep)(wait(attempt, None, None));
                 }
                 Err(error) => {
-                    let host = url.host_str().unwrap_or_default().to_owned();
-                    return Err(HttpError::Unreachable { host, cause: cause(&error) });
+                    return Err(HttpError::Unreachable { host: host.to_owned(), cause: cause(&error) });
                 }
             }
         }
     }
 }
 
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
 /// Whether trying again cannot help: the name does not exist, or the certificate is not trusted.
 fn is_final(error: &reqwest::Error) -> bool {
     let cause = cause(error);
-    ["certificate", "failed to lookup address", "Name or service not known"]
+    ["certificate", "Name or service not known", "No address associated with hostname"]
         .iter()
         .any(|word| cause.contains(word))
+}
+
+/// Whether an address leads to this machine itself.
+pub fn leads_to_loopback(address: &str) -> bool {
+    Url::parse(address).is_ok_and(|url| is_local(&url))
+}
+
+fn is_local(url: &Url) -> bool {
+    url.host_str().is_some_and(is_loopback)
 }
 
 fn origin(url: &Url) -> (String, Option<String>, Option<u16>) {

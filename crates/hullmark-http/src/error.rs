@@ -47,6 +47,14 @@ pub enum HttpError {
         /// How many are followed.
         limit: usize,
     },
+    /// Another machine redirects to this one, to reach what only this machine can reach.
+    #[error("`{address}` redirects to this machine, `{target}`, which is not followed")]
+    RedirectToLoopback {
+        /// The address that redirects.
+        address: String,
+        /// Where to.
+        target: String,
+    },
     /// The body is larger than expected.
     #[error("the answer of `{address}` is larger than {limit} bytes")]
     TooLarge {

@@ -2,14 +2,15 @@
 //!
 //! [`Client::get`] begins a request, [`Request::send`] gives a [`Response`] whose body is a reader. Calls block: the stages
 //! that use them are synchronous. TLS is always verified, by the system's certificate authorities. Plain HTTP is for the
-//! loopback interface unless [`PlainHttp::Allowed`]. Proxies come from the usual environment variables.
+//! loopback interface unless [`PlainHttp::Allowed`]. Proxies come from the usual environment variables, and
+//! are never used for the loopback interface.
 
 mod client;
 mod error;
 mod retry;
 mod secret;
 
-pub use client::{Client, ClientOptions, PlainHttp, Request, Response};
+pub use client::{Client, ClientOptions, PlainHttp, Request, Response, leads_to_loopback};
 pub use error::HttpError;
 pub use retry::Sleep;
 pub use secret::{Secret, redact};

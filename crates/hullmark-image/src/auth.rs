@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hullmark_http::{Client, Secret};
+use hullmark_http::{Client, Secret, leads_to_loopback, redact};
 use hullmark_types::ImageReference;
 use serde::Deserialize;
 
@@ -78,10 +78,13 @@ impl Authenticator {
             registry: self.registry.clone(),
             problem: problem.to_owned(),
         };
-        let bearer = challenges.iter().find_map(|challenge| parameters(challenge, "bearer"));
-        let basic = challenges.iter().any(|challenge| parameters(challenge, "basic").is_some());
+        let challenges: Vec<Challenge> =
+            challenges.iter().flat_map(|header| parse_challenges(header)).collect();
+        let of = |scheme: &str| challenges.iter().find(|challenge| challenge.scheme == scheme);
+        let bearer = of("bearer").map(|challenge| &challenge.parameters);
+        let basic = of("basic").is_some();
         let authorization = match (bearer, basic) {
-            (Some(parameters), _) => self.token(client, &parameters)?,
+            (Some(parameters), _) => self.token(client, parameters)?,
             (None, true) => {
                 let credentials = self.credentials.as_ref().ok_or_else(|| {
                     refused("it wants a user name and a password\nhint: `docker login`, `podman login` or `--auth-file`")
@@ -101,6 +104,10 @@ impl Authenticator {
             |problem: String| ImageError::Authentication { registry: self.registry.clone(), problem };
         let realm =
             parameters.get("realm").ok_or_else(|| refused("its Bearer challenge has no realm".to_owned()))?;
+        // Only a registry on this machine may send us to this machine.
+        if leads_to_loopback(realm) && !leads_to_loopback(&format!("http://{}", self.registry)) {
+            return Err(refused(format!("it sends us to `{}` on this machine for a token", redact(realm))));
+        }
         let mut address =
             format!("{realm}{}scope={}", if realm.contains('?') { '&' } else { '?' }, encode(&self.scope));
         if let Some(service) = parameters.get("service") {
@@ -168,24 +175,59 @@ fn host_and_path(key: &str) -> String {
     }
 }
 
-/// The parameters of a challenge `SCHEME key="value", ...` of this scheme.
-fn parameters(challenge: &str, scheme: &str) -> Option<BTreeMap<String, String>> {
-    let challenge = challenge.trim();
-    let (name, mut rest) = challenge.split_once(' ').unwrap_or((challenge, ""));
-    if !name.eq_ignore_ascii_case(scheme) {
-        return None;
+/// One way to authenticate that a server offers.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Challenge {
+    /// In lower case.
+    scheme: String,
+    /// By names in lower case; the first value of each.
+    parameters: BTreeMap<String, String>,
+}
+
+/// Reads a `WWW-Authenticate` header, which may hold several challenges (RFC 9110, section 11.6.1). What is malformed is
+/// skipped.
+fn parse_challenges(header: &str) -> Vec<Challenge> {
+    let mut challenges: Vec<Challenge> = Vec::new();
+    let mut rest = header;
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        let end = rest.find([' ', '\t', ',', '=']).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        let after_spaces = after.trim_start_matches([' ', '\t']);
+        match after_spaces.strip_prefix('=') {
+            // A parameter of the challenge before.
+            Some(value) => {
+                let (value, after) = parameter_value(value.trim_start_matches([' ', '\t']));
+                if let Some(challenge) = challenges.last_mut() {
+                    challenge.parameters.entry(word.to_ascii_lowercase()).or_insert(value);
+                }
+                rest = after;
+            }
+            None if word.is_empty() => return challenges,
+            None => {
+                challenges.push(Challenge { scheme: word.to_ascii_lowercase(), ..Challenge::default() });
+                rest = after;
+            }
+        }
     }
-    let mut parameters = BTreeMap::new();
-    while let Some((key, after)) = rest.split_once('=') {
-        let key = key.trim().trim_start_matches(',').trim().to_ascii_lowercase();
-        let (value, after) = match after.trim_start().strip_prefix('"') {
-            Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
-            None => after.split_once(',').unwrap_or((after, "")),
-        };
-        parameters.insert(key, value.trim().to_owned());
-        rest = after;
+}
+
+/// Reads a token, or a string in quotation marks in which `\` keeps the next character; gives what is behind it.
+fn parameter_value(text: &str) -> (String, &str) {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let (value, rest) = text.split_at(text.find([' ', '\t', ',']).unwrap_or(text.len()));
+        return (value.to_owned(), rest);
+    };
+    let mut value = String::new();
+    let mut characters = quoted.char_indices();
+    while let Some((position, character)) = characters.next() {
+        match character {
+            '"' => return (value, quoted.get(position + 1..).unwrap_or_default()),
+            '\\' => value.extend(characters.next().map(|(_, kept)| kept)),
+            _ => value.push(character),
+        }
     }
-    Some(parameters)
+    (value, "")
 }
 
 /// Percent-encodes a value for a query.
@@ -205,15 +247,33 @@ fn encode(value: &str) -> String {
 mod tests {
     use super::*;
 
+    fn check(header: &str, expected: &str) {
+        let parsed: Vec<String> = parse_challenges(header)
+            .into_iter()
+            .map(|challenge| {
+                let parameters = challenge.parameters.iter().map(|(key, value)| format!(" {key}={value}"));
+                challenge.scheme + &parameters.collect::<String>()
+            })
+            .collect();
+        assert_eq!(parsed.join(" | "), expected, "{header}");
+    }
+
     #[test]
     fn challenges_are_taken_apart() {
-        let challenge = r#"Bearer realm="https://auth.example/token",service="registry.example",scope="repository:a:pull,push""#;
-        let parameters = super::parameters(challenge, "bearer").unwrap();
-        assert_eq!(parameters.get("realm").unwrap(), "https://auth.example/token");
-        assert_eq!(parameters.get("service").unwrap(), "registry.example");
-        assert_eq!(parameters.get("scope").unwrap(), "repository:a:pull,push");
-        assert!(super::parameters("Basic realm=x", "bearer").is_none());
-        assert!(super::parameters("basic", "basic").is_some());
+        check(
+            r#"Bearer realm="https://auth.example/token",service="registry.example",scope="repository:a:pull,push""#,
+            "bearer realm=https://auth.example/token scope=repository:a:pull,push service=registry.example",
+        );
+        check(
+            r#"Basic realm="a, b", Bearer realm=c ,service = "d""#,
+            "basic realm=a, b | bearer realm=c service=d",
+        );
+        check("Negotiate, Basic realm=x", "negotiate | basic realm=x");
+        check("basic", "basic");
+        check(r#"Bearer REALM="a\"b\\",realm="evil""#, "bearer realm=a\"b\\");
+        check(r#"Bearer realm="never ends"#, "bearer realm=never ends");
+        check("", "");
+        check(", ,=,", "");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Images in registries, by the OCI distribution specification
 //! (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md>), end points 2 and 3.
 
-use hullmark_http::{Client, Response};
+use hullmark_http::{Client, Response, leads_to_loopback};
 use hullmark_types::{Digest, DigestAlgorithm, Hasher, ImageReference};
 use serde::Deserialize;
 
@@ -65,7 +65,8 @@ impl Repository {
             "docker.io" => "registry-1.docker.io",
             other => other,
         };
-        let scheme = match is_loopback(host) || options.client.plain_http == hullmark_http::PlainHttp::Allowed
+        let scheme = match leads_to_loopback(&format!("http://{host}"))
+            || options.client.plain_http == hullmark_http::PlainHttp::Allowed
         {
             true => "http",
             false => "https",
@@ -156,13 +157,4 @@ impl Repository {
             detail: format!("{separator}{said}{hint}"),
         }
     }
-}
-
-/// Whether a registry is on this machine, so that plain HTTP is the usual way to reach it.
-fn is_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
