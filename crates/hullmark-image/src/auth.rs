@@ -25,14 +25,22 @@ pub(crate) struct Authenticator {
     registry: String,
     scope: String,
     credentials: Option<Secret>,
+    /// The program that keeps the credentials, where that is so; it is not run.
+    helper: Option<String>,
     /// The value of the `Authorization` header that the registry accepts.
     granted: Mutex<Option<Secret>>,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct ConfigFile {
     #[serde(default)]
     auths: BTreeMap<String, Entry>,
+    /// The program that keeps the credentials of all registries, and those of single ones.
+    #[serde(default)]
+    creds_store: Option<String>,
+    #[serde(default)]
+    cred_helpers: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -55,11 +63,12 @@ struct Token {
 
 impl Authenticator {
     pub(crate) fn new(reference: &ImageReference, file: Option<&Path>) -> Result<Self, ImageError> {
-        let credentials = match file {
+        let Found { credentials, helper } = match file {
             Some(path) => credentials(path, reference)?,
-            None => None,
+            None => Found::default(),
         };
         Ok(Self {
+            helper,
             registry: reference.registry.clone(),
             scope: format!("repository:{}:pull", reference.repository),
             credentials,
@@ -70,6 +79,16 @@ impl Authenticator {
     /// What to send, once the registry has asked.
     pub(crate) fn authorization(&self) -> Option<Secret> {
         self.granted.lock().map_or(None, |granted| granted.clone())
+    }
+
+    /// What to try when the registry refuses.
+    pub(crate) fn hint(&self) -> String {
+        match &self.helper {
+            Some(helper) => format!(
+                "\nhint: the credentials are kept by `docker-credential-{helper}`, which is not run; give a file that has them with `--auth-file`"
+            ),
+            None => "\nhint: log in with `docker login` or `podman login`, or give `--auth-file`".to_owned(),
+        }
     }
 
     /// Answers the challenges of a registry.
@@ -86,9 +105,10 @@ impl Authenticator {
         let authorization = match (bearer, basic) {
             (Some(parameters), _) => self.token(client, parameters)?,
             (None, true) => {
-                let credentials = self.credentials.as_ref().ok_or_else(|| {
-                    refused("it wants a user name and a password\nhint: `docker login`, `podman login` or `--auth-file`")
-                })?;
+                let credentials = self
+                    .credentials
+                    .as_ref()
+                    .ok_or_else(|| refused(&format!("it wants a user name and a password{}", self.hint())))?;
                 Secret::new(format!("Basic {}", credentials.expose()))
             }
             (None, false) => return Err(refused("it names neither Bearer nor Basic")),
@@ -120,7 +140,7 @@ impl Authenticator {
         let response = request.send()?;
         if !response.is_success() {
             let (status, from) = (response.status(), response.address().to_owned());
-            return Err(refused(format!("`{from}` answered {status} and gave no token")));
+            return Err(refused(format!("`{from}` answered {status} and gave no token{}", self.hint())));
         }
         let from = response.address().to_owned();
         let token: Token = serde_json::from_slice(&response.read_limited(MAX_TOKEN_ANSWER)?)
@@ -131,9 +151,16 @@ impl Authenticator {
     }
 }
 
+/// What a file says of the credentials for a registry.
+#[derive(Debug, Default)]
+struct Found {
+    credentials: Option<Secret>,
+    helper: Option<String>,
+}
+
 /// Finds the credentials for a registry: the most specific key that is the registry or a part of the repository's path. The
 /// result is `user:password` in base64.
-fn credentials(path: &Path, reference: &ImageReference) -> Result<Option<Secret>, ImageError> {
+fn credentials(path: &Path, reference: &ImageReference) -> Result<Found, ImageError> {
     let failed = |problem: String| ImageError::Credentials { path: path.to_owned(), problem };
     let size = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
     if size > MAX_FILE {
@@ -162,7 +189,10 @@ fn credentials(path: &Path, reference: &ImageReference) -> Result<Option<Secret>
         };
         found = Some((key.len(), Secret::new(auth)));
     }
-    Ok(found.map(|(_, secret)| secret))
+    let credentials = found.map(|(_, secret)| secret);
+    let own = file.cred_helpers.into_iter().find(|(key, _)| host_and_path(key) == reference.registry);
+    let helper = own.map(|(_, helper)| helper).or(file.creds_store).filter(|_| credentials.is_none());
+    Ok(Found { credentials, helper })
 }
 
 /// The form `host[:port][/path]` of a key, which may be an address with scheme and `/v1/` or `/v2/` behind it.
@@ -284,11 +314,62 @@ mod tests {
             "r.example/team": {"username": "u", "password": "p"}, "r.example.evil": {"auth": "ZXZpbA=="}}}"#;
         std::fs::write(&path, text).unwrap();
         let find = |reference: &str| {
-            credentials(&path, &reference.parse().unwrap()).unwrap().map(|secret| secret.expose().to_owned())
+            let found = credentials(&path, &reference.parse().unwrap()).unwrap();
+            found.credentials.map(|secret| secret.expose().to_owned())
         };
         assert_eq!(find("alpine").as_deref(), Some("aHVi"));
         assert_eq!(find("r.example/a").as_deref(), Some("aG9zdA=="));
         assert_eq!(find("r.example/team/a").as_deref(), Some(STANDARD.encode("u:p").as_str()));
         assert_eq!(find("other.example/a"), None);
+    }
+
+    #[test]
+    fn a_program_that_keeps_credentials_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.json");
+        let text = r#"{"auths": {"r.example": {}, "known.example": {"auth": "aG9zdA=="}}, "credsStore": "desktop",
+            "credHelpers": {"cloud.example": "cloud"}}"#;
+        std::fs::write(&path, text).unwrap();
+        let helper = |reference: &str| {
+            credentials(&path, &reference.parse().unwrap()).unwrap().helper.unwrap_or_default()
+        };
+        assert_eq!(helper("r.example/a"), "desktop");
+        assert_eq!(helper("cloud.example/a"), "cloud");
+        assert_eq!(helper("known.example/a"), "");
+    }
+
+    #[test]
+    fn malformed_credentials_are_an_error_that_shows_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.json");
+        for text in [
+            "",
+            r#"{"auths": []}"#,
+            r#"{"auths": {"r.example": {"auth": "s3cr3t!"}}}"#,
+            r#"{"auths": {"r.example": "s3cr3t"}}"#,
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = credentials(&path, &"r.example/a".parse().unwrap()).unwrap_err().to_string();
+            assert!(error.contains("config.json` cannot be used") && !error.contains("s3cr3t"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_registry_cannot_send_us_anywhere_for_a_token() {
+        let reference = "registry.example/a".parse().unwrap();
+        let authenticator = Authenticator::new(&reference, None).unwrap();
+        let client = Client::new(hullmark_http::ClientOptions::default()).unwrap();
+        for (challenge, expected) in [
+            ("Bearer realm=\"http://127.0.0.1:1/token\"", "on this machine for a token"),
+            ("Bearer realm=\"https://[::1]/token\"", "on this machine for a token"),
+            ("Bearer realm=\"http://auth.example/token\"", "is plain HTTP"),
+            ("Bearer realm=\"file:///etc/passwd\"", "is not an address that can be used"),
+            ("Bearer service=x", "has no realm"),
+            ("Negotiate", "neither Bearer nor Basic"),
+            ("Basic realm=x", "a user name and a password"),
+        ] {
+            let error = authenticator.answer(&client, &[challenge.to_owned()]).unwrap_err().to_string();
+            assert!(error.contains(expected), "{challenge}: {error}");
+        }
     }
 }

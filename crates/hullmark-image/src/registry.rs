@@ -142,12 +142,13 @@ impl Repository {
             .unwrap_or_default();
         let said: String = said.chars().filter(|character| !character.is_control()).take(500).collect();
         let hint = match status {
-            401 | 403 => "\nhint: log in with `docker login` or `podman login`, or give `--auth-file`",
+            401 | 403 => self.authenticator.hint(),
             404 => {
                 "\nhint: check the repository and the tag; private repositories also answer so without credentials"
+                    .to_owned()
             }
-            429 => "\nhint: the registry limits how often it is asked; log in, or try again later",
-            _ => "",
+            429 => "\nhint: the registry limits how often it is asked; log in, or try again later".to_owned(),
+            _ => String::new(),
         };
         let separator = if said.is_empty() { "" } else { ": " };
         ImageError::Registry {

@@ -5,6 +5,7 @@ use std::io::Read;
 
 use hullmark_image::{Entry, EntryKind, LayerVisitor, Limits, walk_layer};
 use hullmark_testkit::{TarBuilder, header};
+use proptest::prelude::*;
 
 #[derive(Default)]
 struct Files(Vec<String>);
@@ -275,5 +276,74 @@ impl LayerVisitor for Content {
     fn entry(&mut self, entry: &Entry, content: &mut dyn Read) -> std::io::Result<()> {
         assert_eq!(entry.path, "holes");
         content.read_to_end(&mut self.0).map(|_| ())
+    }
+}
+
+/// One member of each form.
+fn everything() -> Vec<u8> {
+    let entry = |offset: u64, length: u64| format!("{offset:011o}\0{length:011o}\0").into_bytes();
+    let gnu = (257, &b"ustar  \0"[..]);
+    let map = [entry(2, 3), entry(6, 1)].concat();
+    let sparse = patched(header(b"s", b'S', 4, b"", 0o644), &[gnu, (386, &map), (483, b"00000000012\0")]);
+    TarBuilder::new()
+        .dir("a/")
+        .file("a/b", "1")
+        .whiteout("a/c")
+        .symlink("l", "a/b")
+        .hardlink("h", "a/b")
+        .raw(&sparse)
+        .padded(b"abcd")
+        .pax(&[("path", "from/pax"), ("size", "3")])
+        .file("short", "123")
+        .pax(&[("GNU.sparse.size", "9"), ("GNU.sparse.numblocks", "1"), ("GNU.sparse.map", "3,2")])
+        .file("records", "ab")
+        .pax(&[("GNU.sparse.major", "1"), ("GNU.sparse.minor", "0"), ("GNU.sparse.realsize", "3")])
+        .file("content", [&b"1\n1\n2\n"[..], &[0; 506], b"ab"].concat())
+        .file(&"long/".repeat(30), "1")
+        .finish()
+}
+
+/// Reads at most some bytes of each file, and counts.
+#[derive(Default)]
+struct Counting {
+    entries: u64,
+    bytes: u64,
+}
+
+impl LayerVisitor for Counting {
+    fn entry(&mut self, entry: &Entry, content: &mut dyn Read) -> std::io::Result<()> {
+        self.entries += 1;
+        assert!(!entry.path.starts_with('/') && !entry.path.split('/').any(|part| part == ".."), "{entry:?}");
+        let read = std::io::copy(content, &mut std::io::sink());
+        self.bytes += *read.as_ref().unwrap_or(&0);
+        assert!(read.as_ref().map_or(true, |read| *read == entry.size || entry.kind != EntryKind::File));
+        read.map(|_| ())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn a_tar_that_was_changed_here_and_there_is_survived(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        let mut tar = everything();
+        for (position, byte) in changes {
+            let position = position.index(tar.len());
+            tar[position] = byte;
+            // As if the change had been meant, so that it is not only the checksum that refuses it.
+            let start = position / 512 * 512;
+            let block: [u8; 512] = tar[start..start + 512].try_into().unwrap();
+            if position % 3 != 0 && block[257..262] == *b"ustar" {
+                tar[start..start + 512].copy_from_slice(&patched(block, &[]));
+            }
+        }
+        let limits = Limits { max_entries: 10, max_layer_size: 16 << 10, max_file_size: 8 << 10, ..Limits::default() };
+        let mut visitor = Counting::default();
+        let outcome = walk_layer(&mut &*tar, &limits, &mut visitor);
+        prop_assert!(visitor.entries <= 10);
+        prop_assert!(visitor.bytes <= 2 * limits.max_layer_size);
+        prop_assert_eq!(outcome.digest, Some(hullmark_types::Digest::sha256(&tar)));
     }
 }
