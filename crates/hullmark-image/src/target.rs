@@ -24,11 +24,12 @@ pub enum Target {
 }
 
 /// Endings that no image reference has but files have.
-const FILE_ENDINGS: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".json"];
+const FILE_ENDINGS: [&str; 8] =
+    [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2", ".oci", ".json"];
 
 impl Target {
     /// Reads a target: `docker-archive:FILE[:REFERENCE]`, `oci-archive:FILE[:NAME]`, `oci-layout:DIRECTORY[:NAME]`,
-    /// `rootfs:PATH`, `dir:PATH`, `registry:REFERENCE`; without a scheme an existing path by what it holds, anything else
+    /// `rootfs:PATH`, `dir:PATH`, `registry:REFERENCE`, `docker://REFERENCE`; without a scheme an existing path by what it holds, anything else
     /// as a reference to a registry.
     ///
     /// # Errors
@@ -51,6 +52,10 @@ impl Target {
                 "oci-layout" | "oci" => {
                     let (path, name) = split_name(&path_of(rest, "oci-layout")?);
                     return Ok(Self::OciLayout(path, name));
+                }
+                // The form of skopeo. Without the slashes, `docker:27` is an image of that name.
+                "docker" if rest.starts_with("//") => {
+                    return Ok(Self::Registry(rest.trim_start_matches('/').parse()?));
                 }
                 "rootfs" | "dir" => return Ok(Self::RootFilesystem(path_of(rest, "rootfs")?)),
                 "registry" => {
@@ -126,6 +131,11 @@ mod tests {
             Target::OciLayout(directory.path().to_owned(), None)
         );
         assert!(matches!(Target::parse("alpine:3.18").unwrap(), Target::Registry(_)));
+        assert_eq!(Target::parse("docker://alpine:3.18").unwrap(), Target::parse("alpine:3.18").unwrap());
+        assert_eq!(
+            Target::parse("docker:27").unwrap(),
+            Target::parse("docker.io/library/docker:27").unwrap()
+        );
         assert!(matches!(Target::parse("localhost:5000/a").unwrap(), Target::Registry(_)));
     }
 

@@ -14,6 +14,8 @@ use crate::ImageBuilder;
 /// What a server was asked.
 #[derive(Debug, Clone)]
 pub struct Asked {
+    /// `GET`, `HEAD`, ...
+    pub method: String,
     /// Path with query.
     pub path: String,
     /// Headers; names in lower case.
@@ -110,6 +112,7 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Asked>>, handler: &Handler) {
         if reader.read_line(&mut line).unwrap_or(0) == 0 {
             return;
         }
+        let method = line.split(' ').next().unwrap_or_default().to_owned();
         let path = line.split(' ').nth(1).unwrap_or("/").to_owned();
         let mut headers = BTreeMap::new();
         loop {
@@ -122,7 +125,7 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Asked>>, handler: &Handler) {
                 None => break,
             };
         }
-        let asked = Asked { path, headers };
+        let asked = Asked { method, path, headers };
         log.lock().expect("not poisoned").push(asked.clone());
         let answer = handler(&asked);
         let mut head = format!("HTTP/1.1 {} X\r\nContent-Length: {}\r\n", answer.status, answer.body.len());
@@ -130,10 +133,11 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Asked>>, handler: &Handler) {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str("\r\n");
+        let only_head = asked.method == "HEAD";
         let body = &answer.body[..answer.cut.unwrap_or(answer.body.len()).min(answer.body.len())];
         let sent = stream
             .write_all(head.as_bytes())
-            .and_then(|()| stream.write_all(body))
+            .and_then(|()| if only_head { Ok(()) } else { stream.write_all(body) })
             .and_then(|()| stream.flush());
         if sent.is_err() || answer.cut.is_some() {
             let _ = stream.shutdown(std::net::Shutdown::Both);
@@ -177,6 +181,7 @@ pub fn registry(image: &ImageBuilder, credentials: Option<(&str, &str)>, bearer:
             return Answer::new(401, "").header("WWW-Authenticate", &challenge);
         }
         match documents.get(asked.path.as_str()) {
+            None if asked.path == "/v2/" => Answer::new(200, "{}"),
             Some((media_type, body)) => Answer::new(200, body.clone()).header("Content-Type", media_type),
             None => {
                 Answer::new(404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#)
