@@ -17,9 +17,10 @@ pub(crate) const LAYERS: &[Layer] = &[
     Layer { name: "L1 access", crates: &["hullmark-http", "hullmark-mmap"] },
     Layer { name: "L2 stages", crates: &["hullmark-image", "hullmark-advisory", "hullmark-policy"] },
     Layer { name: "L2 stages, built on those", crates: &["hullmark-inventory", "hullmark-match"] },
-    Layer { name: "L3 memory", crates: &["hullmark-ledger", "hullmark-report"] },
+    Layer { name: "L3 memory", crates: &["hullmark-ledger", "hullmark-report", "hullmark-store"] },
     Layer { name: "L4 pipeline", crates: &["hullmark-engine"] },
-    Layer { name: "L5 edge", crates: &["hullmark"] },
+    Layer { name: "L5 edges", crates: &["hullmark-server", "hullmark-agent", "hullmark-hook"] },
+    Layer { name: "L6 command", crates: &["hullmark"] },
 ];
 
 /// Crates whose dependencies on the workspace are fewer than their layer would allow, and what they may use.
@@ -27,6 +28,10 @@ pub(crate) const NARROWED: &[(&str, &[&str])] = &[
     // What was recorded and how it is shown must not depend on how it was found.
     ("hullmark-ledger", &["hullmark-types"]),
     ("hullmark-report", &["hullmark-types", "hullmark-version"]),
+    ("hullmark-store", &["hullmark-types"]),
+    // What runs on every node stays small, and cannot judge by itself.
+    ("hullmark-agent", &["hullmark-types", "hullmark-http"]),
+    ("hullmark-hook", &["hullmark-types"]),
     // What tests are judged by must not be built with the code that they judge.
     (TESTKIT, &["hullmark-types"]),
 ];

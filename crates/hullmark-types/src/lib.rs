@@ -6,6 +6,7 @@
 
 mod advisory;
 mod canonical;
+mod decision;
 mod diagnostic;
 mod digest;
 mod distribution;
@@ -14,7 +15,10 @@ mod image;
 mod image_reference;
 mod inventory;
 mod package;
+mod profile;
+mod runtime_event;
 mod severity;
+mod trail;
 mod verdict;
 
 pub use advisory::{
@@ -22,6 +26,7 @@ pub use advisory::{
     VersionRange,
 };
 pub use canonical::{CanonicalError, canonical_json, digest_of};
+pub use decision::{ContainerFacts, DECISION_SCHEMA, DecisionAnswer, DecisionRequest, MAX_DECISION_LINE};
 pub use diagnostic::{Diagnostic, DiagnosticLevel};
 pub use digest::{Digest, DigestAlgorithm, DigestError, Hasher};
 pub use distribution::Distribution;
@@ -30,7 +35,13 @@ pub use image::{HistoryEntry, ImageConfig, LayerInfo, Platform, PlatformError, S
 pub use image_reference::{ImageReference, ImageReferenceError};
 pub use inventory::{INVENTORY_SCHEMA, Inventory};
 pub use package::{Location, Package, PackageKind, SourcePackage, fold_pypi_name};
+pub use profile::{ImageProfile, PROFILE_SCHEMA, ProgramFile, ProgramKind};
+pub use runtime_event::{MAX_BATCH_EVENTS, ProcessFacts, RuntimeEvent, RuntimeEventBatch, RuntimeEventKind};
 pub use severity::{Severity, UnknownSeverity};
+pub use trail::{
+    Actor, Answer, EnforcementMode, ImageIdentity, MAX_TRAIL_REASONS, Point, TRAIL_SCHEMA, TrailKind,
+    TrailRecord, VerdictLink,
+};
 pub use verdict::{
     Action, ExceptionStatus, ExceptionUse, InputDigests, Outcome, Reason, Stage, UnknownStage, Verdict,
 };
