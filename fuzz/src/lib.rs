@@ -75,7 +75,7 @@ pub fn check_layer(bytes: &[u8]) {
         config: None,
         platform: None,
     };
-    let inventory = merge(subject, None, vec![info(0), info(1)], &layers, Vec::new());
+    let (inventory, _) = merge(subject, None, vec![info(0), info(1)], &layers, Vec::new());
     assert!(inventory.packages.is_sorted());
     for package in &inventory.packages {
         assert!(package.layer < 2 && !package.locations.is_empty());

@@ -12,6 +12,6 @@ mod record;
 mod target;
 
 pub use error::EngineError;
-pub use pipeline::{Acquire, Judge, judge, scan, take_inventory};
+pub use pipeline::{Acquire, Judge, judge, scan, take_inventory, take_inventory_with_profile};
 pub use record::{Asker, RECORD_SCHEMA, Recorder, VerdictRecord, record};
 pub use target::{Target, TargetError};

@@ -7,7 +7,7 @@ use hullmark_advisory::Database;
 use hullmark_image::{AcquireOptions, Progress};
 use hullmark_policy::{Evaluation, Exceptions, Policy, evaluate};
 use hullmark_report::{ScanReport, Tool};
-use hullmark_types::{Inventory, Stage};
+use hullmark_types::{ImageProfile, Inventory, Stage};
 use jiff::Timestamp;
 
 use crate::{EngineError, Recorder, Target, record};
@@ -59,18 +59,30 @@ pub fn scan(
 /// # Errors
 /// When the image or SBOM cannot be read at all, or does not have the digest it should have.
 pub fn take_inventory(acquire: &Acquire<'_>) -> Result<Inventory, EngineError> {
+    Ok(take_inventory_with_profile(acquire)?.0)
+}
+
+/// The same as [`take_inventory`], with the runtime profile of the image. An SBOM gives none.
+///
+/// # Errors
+/// As [`take_inventory`].
+pub fn take_inventory_with_profile(
+    acquire: &Acquire<'_>,
+) -> Result<(Inventory, Option<ImageProfile>), EngineError> {
     match acquire.target {
         Target::Image(target) => {
             let mut image = hullmark_image::open(target, acquire.options)?;
-            Ok(hullmark_inventory::build(&mut image, acquire.progress)?)
+            let (inventory, profile) = hullmark_inventory::build_with_profile(&mut image, acquire.progress)?;
+            Ok((inventory, Some(profile)))
         }
         Target::Sbom(path) => {
             let mut bytes = Vec::new();
             File::open(path)
                 .and_then(|file| file.take(MAX_SBOM + 1).read_to_end(&mut bytes))
                 .map_err(|source| EngineError::SbomFile { path: path.clone(), source })?;
-            hullmark_report::parse_cyclonedx(&bytes)
-                .map_err(|source| EngineError::Sbom { path: path.clone(), source })
+            let inventory = hullmark_report::parse_cyclonedx(&bytes)
+                .map_err(|source| EngineError::Sbom { path: path.clone(), source })?;
+            Ok((inventory, None))
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::extractor::HEAD_LENGTH;
 use crate::extractors::ALL;
+use crate::program::{self, Digesting, Program};
 use crate::text::excerpt;
 use crate::{Extraction, Extractor, FileFacts, OpenFile};
 
@@ -27,6 +28,7 @@ pub struct LayerInventory {
     pub(crate) directories: BTreeSet<String>,
     pub(crate) nodes: BTreeMap<String, Node>,
     pub(crate) contents: Vec<Content>,
+    pub(crate) programs: Vec<Program>,
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
@@ -34,14 +36,23 @@ pub struct LayerInventory {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Node {
-    /// A file; an index into `contents` when an extractor read it.
-    File(Option<usize>),
+    /// A file.
+    File(FileNode),
     /// A symbolic link.
     Symlink(String),
     /// A hard link to a file that an earlier layer must hold.
     Hardlink(String),
     /// A device, a socket, a pipe.
     Other,
+}
+
+/// What is known of a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FileNode {
+    /// An index into `contents` when an extractor read it.
+    pub(crate) content: Option<usize>,
+    /// An index into `programs` when it can be executed or mapped as code.
+    pub(crate) program: Option<usize>,
 }
 
 /// What the extractors found in one file, by their names.
@@ -63,14 +74,16 @@ impl LayerCollector {
         self.inventory
     }
 
-    fn file(&mut self, entry: &Entry, content: &mut dyn Read) -> io::Result<Node> {
+    /// What a file is, with what the extractors found in it, and what could not be read of it.
+    fn file(&mut self, entry: &Entry, content: &mut dyn Read) -> (FileNode, io::Result<()>) {
         let facts = FileFacts { path: &entry.path, size: entry.size, mode: entry.mode };
         let mut wanting: Vec<_> = ALL.iter().copied().filter(|extractor| extractor.wants(&facts)).collect();
-        if wanting.is_empty() {
-            return Ok(Node::File(None));
-        }
         self.buffer.clear();
-        read_up_to(content, HEAD_LENGTH as u64, &mut self.buffer)?;
+        if let Err(error) = read_up_to(content, HEAD_LENGTH as u64, &mut self.buffer) {
+            return (FileNode::default(), Err(error));
+        }
+        let kind = program::kind_of(&self.buffer, entry.mode);
+        let mut content = Digesting::new(content, &self.buffer, kind.is_some());
         let mut results = Content::new();
         wanting.retain(|extractor| {
             let accepted = extractor.accepts(&self.buffer);
@@ -79,12 +92,16 @@ impl LayerCollector {
             }
             accepted
         });
-        let limits = wanting.iter().map(|extractor| extractor.max_file_size());
-        // A file that is too large for all is not read at all.
-        let limit = limits.filter(|limit| entry.size <= *limit).max().unwrap_or(0);
-        // One byte more than allowed shows a file that is larger than its header says.
-        let rest = limit.saturating_add(1).saturating_sub(self.buffer.len() as u64);
-        read_up_to(content, rest, &mut self.buffer)?;
+        if !wanting.is_empty() {
+            let limits = wanting.iter().map(|extractor| extractor.max_file_size());
+            // A file that is too large for all is not read at all.
+            let limit = limits.filter(|limit| entry.size <= *limit).max().unwrap_or(0);
+            // One byte more than allowed shows a file that is larger than its header says.
+            let rest = limit.saturating_add(1).saturating_sub(self.buffer.len() as u64);
+            if let Err(error) = read_up_to(&mut content, rest, &mut self.buffer) {
+                return (FileNode::default(), Err(error));
+            }
+        }
         for extractor in wanting {
             let extraction = extract(extractor, entry, &self.buffer);
             if !extraction.is_empty() || wants_link(extractor, &entry.path) {
@@ -94,15 +111,24 @@ impl LayerCollector {
         if self.buffer.capacity() > KEPT_BUFFER {
             self.buffer = Vec::new();
         }
-        Ok(self.file_node(results))
+        let (program, read) = match (kind, content.finish()) {
+            (Some(kind), Ok(Some((digest, size)))) => {
+                self.inventory.programs.push(Program::new(digest, kind, entry.mode, size));
+                (Some(self.inventory.programs.len() - 1), Ok(()))
+            }
+            // What the extractors found counts all the same.
+            (_, Err(error)) => (None, Err(error)),
+            (_, Ok(_)) => (None, Ok(())),
+        };
+        (FileNode { content: self.keep(results), program }, read)
     }
 
-    fn file_node(&mut self, results: Content) -> Node {
+    fn keep(&mut self, results: Content) -> Option<usize> {
         if results.is_empty() {
-            return Node::File(None);
+            return None;
         }
         self.inventory.contents.push(results);
-        Node::File(Some(self.inventory.contents.len() - 1))
+        Some(self.inventory.contents.len() - 1)
     }
 
     fn symbolic_link(&mut self, path: &str, target: &str) -> Node {
@@ -117,20 +143,21 @@ impl LayerCollector {
 
     /// A hard link is a second name of what its target is at this point of the layer.
     fn hard_link(&mut self, path: &str, target: &str) -> Node {
-        let content = match self.inventory.nodes.get(target) {
+        let file = match self.inventory.nodes.get(target) {
             None => return Node::Hardlink(target.to_owned()),
-            Some(Node::File(content)) => *content,
+            Some(Node::File(file)) => *file,
             Some(other) => return other.clone(),
         };
-        let known = content.and_then(|index| self.inventory.contents.get(index)).cloned().unwrap_or_default();
+        let known =
+            file.content.and_then(|index| self.inventory.contents.get(index)).cloned().unwrap_or_default();
         match unread_by(path, &known) {
-            unread if unread.is_empty() => Node::File(content),
+            unread if unread.is_empty() => Node::File(file),
             unread => {
                 let mut results = known;
                 for name in unread {
                     results.insert(name.to_owned(), unread_hard_link(path, target));
                 }
-                self.file_node(results)
+                Node::File(FileNode { content: self.keep(results), ..file })
             }
         }
     }
@@ -181,14 +208,12 @@ impl LayerVisitor for LayerCollector {
             }
             // Only a directory can be the root; anything else of that name is nonsense that must not hide it.
             _ if entry.path.is_empty() => return Ok(()),
-            EntryKind::File => match self.file(entry, content) {
-                Ok(node) => node,
-                Err(error) => {
-                    // The file is there, whatever it holds, and hides what lower layers have of that name.
-                    self.insert(&entry.path, Node::File(None));
-                    return Err(error);
-                }
-            },
+            EntryKind::File => {
+                // The file is there, whatever could be read of it, and hides what lower layers have of that name.
+                let (file, read) = self.file(entry, content);
+                self.insert(&entry.path, Node::File(file));
+                return read;
+            }
             EntryKind::Symlink { target } => self.symbolic_link(&entry.path, target),
             EntryKind::Hardlink { target } => self.hard_link(&entry.path, target),
             EntryKind::Other => Node::Other,

@@ -5,6 +5,9 @@
 //! other, so that what a layer hides is gone, and names for each package the layer that brought it. [`build`] does all
 //! of it for an image.
 //!
+//! Programs are digested on the way: the same pass gives the [`ImageProfile`](hullmark_types::ImageProfile) that the agent
+//! holds a running container to.
+//!
 //! What cannot be read is a diagnostic in the inventory, with its path; there is never a silent absence.
 
 mod distribution;
@@ -14,6 +17,7 @@ pub mod extractors;
 mod layer;
 mod merge;
 mod ownership;
+mod program;
 mod purl;
 mod root;
 mod text;
@@ -28,4 +32,4 @@ pub use extractor::{DEFAULT_MAX_FILE_SIZE, Extractor, FileFacts, HEAD_LENGTH, Op
 pub use extractors::{extractor_set_version, reference_table};
 pub use layer::{LayerCollector, LayerInventory};
 pub use merge::merge;
-pub use visitor::{InventoryVisitor, build};
+pub use visitor::{InventoryVisitor, build, build_with_profile};

@@ -3,32 +3,33 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hullmark_types::{
-    Diagnostic, Distribution, INVENTORY_SCHEMA, ImageConfig, Inventory, LayerInfo, Location, Package,
-    SourcePackage, Subject, fold_pypi_name,
+    Diagnostic, Distribution, INVENTORY_SCHEMA, ImageConfig, ImageProfile, Inventory, LayerInfo, Location,
+    Package, SourcePackage, Subject, fold_pypi_name,
 };
 
 use crate::extractors::ALL;
 use crate::layer::LayerInventory;
 use crate::ownership::{OwnerKey, owners};
+use crate::program;
 use crate::purl::package_url;
-use crate::root::{LiveNode, Root};
+use crate::root::{LiveFile, LiveNode, Root};
 use crate::text::excerpt;
 use crate::third_party::is_third_party;
 use crate::{FoundPackage, OwnedFiles, distribution, unsupported};
 
-/// Merges the layers, base first, into the inventory of an image.
+/// Merges the layers, base first, into the inventory of an image and its runtime profile.
 ///
 /// `contents` holds what each layer brings, in the order of `layers`; `diagnostics` are those that concern no layer.
-/// The result depends on nothing else, and packages and diagnostics in it are sorted.
+/// The result depends on nothing else, and packages, diagnostics and files in it are sorted.
 pub fn merge(
     subject: Subject,
     config: Option<ImageConfig>,
     layers: Vec<LayerInfo>,
     contents: &[LayerInventory],
     diagnostics: Vec<Diagnostic>,
-) -> Inventory {
+) -> (Inventory, ImageProfile) {
     let mut root = Root::default();
-    let mut said: BTreeSet<Diagnostic> = diagnostics.into_iter().collect();
+    let mut said: BTreeSet<Diagnostic> = diagnostics.iter().cloned().collect();
     for (index, content) in (0_u32..).zip(contents) {
         root.apply(index, content);
         said.extend(content.diagnostics.iter().map(|diagnostic| diagnostic.clone().in_layer(index)));
@@ -43,7 +44,8 @@ pub fn merge(
     said.extend(root.replaced().cloned());
     said.extend(unread_links(&root));
     let packages = assemble(&root, &live, distribution.as_ref(), &mut said);
-    Inventory {
+    let profile = program::profile(&subject, config.as_ref(), &root, contents, &diagnostics);
+    let inventory = Inventory {
         schema: INVENTORY_SCHEMA,
         subject,
         distribution,
@@ -51,7 +53,8 @@ pub fn merge(
         layers,
         packages,
         diagnostics: said.into_iter().collect(),
-    }
+    };
+    (inventory, profile)
 }
 
 /// A package in one file.
@@ -73,7 +76,7 @@ fn collect<'a>(root: &'a Root<'_>, said: &mut BTreeSet<Diagnostic>) -> Collected
     let mut collected = Collected::default();
     for (path, live) in root.nodes() {
         said.extend(live.unread(path).into_iter().flatten().map(|gap| gap.in_layer(live.layer)));
-        let LiveNode::File(Some(content)) = live.node else { continue };
+        let LiveNode::File(LiveFile { content: Some(content), .. }) = live.node else { continue };
         for (name, extraction) in content {
             let diagnostics = extraction.diagnostics.iter().cloned();
             // The file may have been read under another of its names.
@@ -100,8 +103,8 @@ fn unread_links(root: &Root<'_>) -> Vec<Diagnostic> {
     for extractor in ALL {
         for path in extractor.well_known_paths() {
             let is_read = |real: &str| match root.node(real).map(|live| &live.node) {
-                Some(LiveNode::File(content)) => {
-                    content.is_some_and(|known| known.contains_key(extractor.name()))
+                Some(LiveNode::File(file)) => {
+                    file.content.is_some_and(|known| known.contains_key(extractor.name()))
                 }
                 _ => true,
             };

@@ -7,6 +7,7 @@ use hullmark_types::{Diagnostic, PackageKind};
 use crate::layer::{
     Content, LayerInventory, MAX_PATH_LENGTH, Node, child_range, unread_by, unread_hard_link,
 };
+use crate::program::Program;
 
 /// As many symbolic links are followed for one path as Linux follows.
 const MAX_LINKS: usize = 40;
@@ -26,14 +27,23 @@ pub(crate) struct Live<'a> {
 /// What an entry is; everything but directories.
 #[derive(Debug, Clone)]
 pub(crate) enum LiveNode<'a> {
-    /// A file, with what was found in it.
-    File(Option<&'a Content>),
+    /// A file.
+    File(LiveFile<'a>),
     /// A symbolic link with its target.
     Symlink(&'a str),
     /// A device, a socket, a pipe; or a hard link that leads nowhere.
     Other,
     /// A hard link to a file of an earlier layer that no extractor read under that name.
-    UnreadLink(&'a str),
+    UnreadLink(&'a str, Option<&'a Program>),
+}
+
+/// What is known of a file that is there.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct LiveFile<'a> {
+    /// What was found in it.
+    pub(crate) content: Option<&'a Content>,
+    /// Its digest, when it can be executed or mapped as code.
+    pub(crate) program: Option<&'a Program>,
 }
 
 /// The layers applied so far.
@@ -70,9 +80,10 @@ impl<'a> Root<'a> {
             layer.nodes.iter().partition(|(_, node)| matches!(node, Node::Symlink(_)));
         for (path, node) in symlinks.into_iter().chain(others) {
             let node = match node {
-                Node::File(content) => {
-                    LiveNode::File(content.and_then(|position| layer.contents.get(position)))
-                }
+                Node::File(file) => LiveNode::File(LiveFile {
+                    content: file.content.and_then(|position| layer.contents.get(position)),
+                    program: file.program.and_then(|position| layer.programs.get(position)),
+                }),
                 Node::Symlink(target) => LiveNode::Symlink(target),
                 Node::Hardlink(target) => links
                     .get(path.as_str())
@@ -96,6 +107,16 @@ impl<'a> Root<'a> {
         self.nodes.iter().map(|(path, live)| (path.as_str(), live))
     }
 
+    /// The programs by path, sorted.
+    pub(crate) fn programs(&self) -> impl Iterator<Item = (&str, &'a Program)> {
+        self.nodes.iter().filter_map(|(path, live)| match live.node {
+            LiveNode::File(LiveFile { program, .. }) | LiveNode::UnreadLink(_, program) => {
+                Some((path.as_str(), program?))
+            }
+            LiveNode::Symlink(_) | LiveNode::Other => None,
+        })
+    }
+
     /// The entry at `path` itself, after links in its directories.
     pub(crate) fn node(&self, path: &str) -> Option<&Live<'a>> {
         self.nodes.get(path)
@@ -105,7 +126,7 @@ impl<'a> Root<'a> {
     pub(crate) fn content(&self, path: &str) -> Option<(String, Option<&'a Content>)> {
         let real = self.resolve(path)?;
         match self.nodes.get(&real)?.node {
-            LiveNode::File(content) => Some((real, content)),
+            LiveNode::File(file) => Some((real, file.content)),
             _ => None,
         }
     }
@@ -191,12 +212,12 @@ impl<'a> Root<'a> {
 
     fn hard_link(&self, path: &str, target: &'a str) -> Option<LiveNode<'a>> {
         let node = &self.nodes.get(&self.real_path(target))?.node;
-        let is_unread = match node {
-            LiveNode::File(Some(content)) => !unread_by(path, content).is_empty(),
-            LiveNode::File(None) => !unread_by(path, &Content::new()).is_empty(),
-            _ => false,
+        let LiveNode::File(file) = node else { return Some(node.clone()) };
+        let unread = match file.content {
+            Some(content) => unread_by(path, content),
+            None => unread_by(path, &Content::new()),
         };
-        Some(if is_unread { LiveNode::UnreadLink(target) } else { node.clone() })
+        Some(if unread.is_empty() { node.clone() } else { LiveNode::UnreadLink(target, file.program) })
     }
 
     fn insert(&mut self, path: String, live: Live<'a>) {
@@ -265,7 +286,7 @@ impl Live<'_> {
     /// What a hard link that leads to something unread has to say.
     pub(crate) fn unread(&self, path: &str) -> Option<Vec<Diagnostic>> {
         match self.node {
-            LiveNode::UnreadLink(target) => Some(unread_hard_link(path, target).diagnostics),
+            LiveNode::UnreadLink(target, _) => Some(unread_hard_link(path, target).diagnostics),
             _ => None,
         }
     }
@@ -273,7 +294,7 @@ impl Live<'_> {
 
 fn packages<'a>(live: &Live<'a>) -> impl Iterator<Item = Identity<'a>> + use<'a> {
     let content = match live.node {
-        LiveNode::File(content) => content,
+        LiveNode::File(file) => file.content,
         _ => None,
     };
     content

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hullmark_image::{Image, ImageError, ImageVisitor, Progress};
-use hullmark_types::{Diagnostic, ImageConfig, Inventory, LayerInfo, Subject};
+use hullmark_types::{Diagnostic, ImageConfig, ImageProfile, Inventory, LayerInfo, Subject};
 
 use crate::{LayerCollector, LayerInventory, merge};
 
@@ -14,14 +14,14 @@ pub struct InventoryVisitor {
 }
 
 impl InventoryVisitor {
-    /// The inventory of the layers taken in. A layer of which nothing came is empty.
+    /// The inventory and the runtime profile of the layers taken in. A layer of which nothing came is empty.
     pub fn finish(
         mut self,
         subject: Subject,
         config: Option<ImageConfig>,
         layers: Vec<LayerInfo>,
         diagnostics: Vec<Diagnostic>,
-    ) -> Inventory {
+    ) -> (Inventory, ImageProfile) {
         let count = self.layers.keys().next_back().map_or(0, |last| last.saturating_add(1));
         let count = count.max(u32::try_from(layers.len()).unwrap_or(u32::MAX));
         let contents: Vec<_> =
@@ -47,6 +47,17 @@ impl ImageVisitor for InventoryVisitor {
 /// # Errors
 /// When the image cannot be read, or its bytes are not those that their digests name.
 pub fn build(image: &mut Image, progress: &dyn Progress) -> Result<Inventory, ImageError> {
+    Ok(build_with_profile(image, progress)?.0)
+}
+
+/// The same as [`build`], with the runtime profile of the image.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_with_profile(
+    image: &mut Image,
+    progress: &dyn Progress,
+) -> Result<(Inventory, ImageProfile), ImageError> {
     let mut visitor = InventoryVisitor::default();
     image.walk(&mut visitor, progress)?;
     Ok(visitor.finish(

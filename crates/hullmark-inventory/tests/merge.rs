@@ -326,8 +326,8 @@ fn a_file_that_cannot_be_read_hides_the_one_below() {
     let entry = Entry { path, kind: EntryKind::File, mode: 0o644, size: 10 };
     assert!(top.entry(&entry, &mut Broken).is_err());
     let base = alpine().file("node_modules/a/package.json", &manifest("a", "1.0.0")).read();
-    let inventory =
-        merge(common::subject(), None, common::layer_infos(2), &[base, top.finish(Vec::new())], Vec::new());
+    let contents = [base, top.finish(Vec::new())];
+    let (inventory, _) = merge(common::subject(), None, common::layer_infos(2), &contents, Vec::new());
     assert_eq!(packages(&inventory), ["apk musl 1-r0 since 0 in lib/apk/db/installed@0"]);
 }
 

@@ -25,7 +25,7 @@ fn root_file_system(path: &Path) -> Inventory {
     let mut layer = visitor.begin_layer(0);
     let outcome = walk_layer(&mut File::open(path).unwrap(), &Limits::default(), &mut layer);
     visitor.end_layer(0, layer, outcome.diagnostics);
-    visitor.finish(common::subject(), None, common::layer_infos(1), Vec::new())
+    visitor.finish(common::subject(), None, common::layer_infos(1), Vec::new()).0
 }
 
 fn package<'a>(inventory: &'a Inventory, name: &str) -> &'a Package {

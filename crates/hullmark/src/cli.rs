@@ -46,6 +46,8 @@ pub enum Command {
     Scan(Box<Scan>),
     /// Write what is inside an image as a CycloneDX 1.6 document
     Sbom(Sbom),
+    /// Write the runtime profile of an image: every program it holds, by the digest of its content
+    Profile(Profile),
     /// Build, update and inspect the advisory database
     #[command(subcommand)]
     Db(Db),
@@ -139,6 +141,17 @@ pub struct Scan {
 /// Arguments of `hullmark sbom`.
 #[derive(Debug, Args)]
 pub struct Sbom {
+    /// Which image.
+    #[command(flatten)]
+    pub target: TargetArguments,
+    /// Write to a file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Arguments of `hullmark profile`.
+#[derive(Debug, Args)]
+pub struct Profile {
     /// Which image.
     #[command(flatten)]
     pub target: TargetArguments,

@@ -5,7 +5,7 @@ mod common;
 
 use common::{Place, python};
 use hullmark_testkit::ImageBuilder;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn ids(report: &Value) -> Vec<String> {
     let findings = report["matches"]["findings"].as_array().unwrap();
@@ -71,4 +71,39 @@ fn a_python_package_on_alpine() {
         assert_eq!(place.run(&["scan", "image.tar", "--fail-on", threshold]).code(), code, "{threshold}");
     }
     place.run(&["scan", "image.tar", "--fail-on", "high"]).check(1, "unrated - 2");
+}
+
+#[test]
+fn the_profile_of_a_real_image_has_each_program_by_the_digest_of_its_content() {
+    let Some(images) = hullmark_testkit::shared_dir().map(|shared| shared.join("images")) else { return };
+    let archive = images.join("alpine-minirootfs-3.18.9-x86_64.tar.gz");
+    let place = Place::bare();
+    let output = place.ok(&["profile", &format!("rootfs:{}", archive.display())]);
+    let profile: serde_json::Value = serde_json::from_str(&output.stdout()).unwrap();
+    assert_eq!(profile["complete"], true);
+    let files = profile["files"].as_array().unwrap();
+    // The reference: tar and sha256sum.
+    let directory = tempfile::tempdir().unwrap();
+    let run = |command: &str| {
+        let output = std::process::Command::new("sh")
+            .args(["-c", command])
+            .current_dir(directory.path())
+            .env("ARCHIVE", &archive)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{command}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run("tar xzf \"$ARCHIVE\"");
+    let sums = run("find . -type f -perm /111 -exec sha256sum {} +");
+    let mut compared = 0;
+    for line in sums.lines() {
+        let (sum, path) = line.split_once("  ./").unwrap();
+        let file = files.iter().find(|file| file["path"] == path);
+        assert_eq!(file.map(|file| &file["digest"]), Some(&json!(format!("sha256:{sum}"))), "{path}");
+        compared += 1;
+    }
+    assert!(compared > 10, "{compared}");
+    let shared_object = files.iter().find(|file| file["path"] == "lib/libcrypto.so.3").unwrap();
+    assert_eq!(shared_object["kind"], "elf");
 }

@@ -3,7 +3,7 @@
 
 use hullmark_image::{Entry, EntryKind, LayerVisitor};
 use hullmark_inventory::{InventoryVisitor, LayerCollector, LayerInventory};
-use hullmark_types::{DiagnosticLevel, Inventory, LayerInfo, Subject, SubjectKind};
+use hullmark_types::{DiagnosticLevel, ImageProfile, Inventory, LayerInfo, Subject, SubjectKind};
 
 /// The entries of one layer, in their order.
 #[derive(Clone, Default)]
@@ -25,6 +25,10 @@ impl Layer {
 
     pub fn program(self, path: &str, content: &[u8]) -> Self {
         self.with(path, EntryKind::File, 0o755, content)
+    }
+
+    pub fn file_with_mode(self, path: &str, mode: u32, content: &[u8]) -> Self {
+        self.with(path, EntryKind::File, mode, content)
     }
 
     pub fn directory(self, path: &str) -> Self {
@@ -86,6 +90,14 @@ pub fn inventory(layers: &[Layer]) -> Inventory {
 
 /// The layers arrive in this order.
 pub fn inventory_in_order(layers: &[Layer], order: impl IntoIterator<Item = usize>) -> Inventory {
+    read_in_order(layers, order).0
+}
+
+pub fn profile(layers: &[Layer]) -> ImageProfile {
+    read_in_order(layers, 0..layers.len()).1
+}
+
+fn read_in_order(layers: &[Layer], order: impl IntoIterator<Item = usize>) -> (Inventory, ImageProfile) {
     use hullmark_image::ImageVisitor;
     let mut visitor = InventoryVisitor::default();
     for position in order {

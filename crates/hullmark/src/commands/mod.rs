@@ -4,6 +4,7 @@ mod db;
 mod documents;
 mod ledger;
 mod policy;
+mod profile;
 mod sbom;
 mod scan;
 mod version;
@@ -42,6 +43,7 @@ pub fn run(cli: Cli, talk: &Talk) -> Result<Outcome> {
     match cli.command {
         Command::Scan(arguments) => return scan::run(&context, *arguments),
         Command::Sbom(arguments) => sbom::run(&context, arguments),
+        Command::Profile(arguments) => profile::run(&context, arguments),
         Command::Db(command) => db::run(&context, command),
         Command::Policy(command) => policy::run(&context, command),
         Command::Ledger(command) => ledger::run(&context, command),

@@ -6,7 +6,7 @@ use hullmark_engine::{Acquire, Judge, Recorder, Target};
 use hullmark_ledger::Ledger;
 use hullmark_policy::{Exceptions, Policy};
 use hullmark_report::{Format, ScanReport, Tool, WriteOptions};
-use hullmark_types::{Inventory, Outcome as VerdictOutcome};
+use hullmark_types::{ImageProfile, Inventory, Outcome as VerdictOutcome};
 
 use super::Context;
 use super::policy::{load_exceptions, load_policy};
@@ -95,15 +95,18 @@ fn acquire_options(
     Ok(options)
 }
 
-/// Takes the inventory of a target, with progress.
-pub fn acquire_inventory(context: &Context<'_>, arguments: &TargetArguments) -> Result<Inventory> {
+/// Takes the inventory of a target and its runtime profile, with progress.
+pub fn acquire_inventory(
+    context: &Context<'_>,
+    arguments: &TargetArguments,
+) -> Result<(Inventory, Option<ImageProfile>)> {
     let target = Target::parse(&arguments.target)?;
     let options = acquire_options(context, arguments)?;
     let bars = progress::bars(context.talk);
     let acquire = Acquire { target: &target, options: &options, progress: &LayerBars::new(&bars) };
-    let inventory = hullmark_engine::take_inventory(&acquire);
+    let taken = hullmark_engine::take_inventory_with_profile(&acquire);
     let _ = bars.clear();
-    inventory.with_context(|| format!("cannot read `{}`", arguments.target))
+    taken.with_context(|| format!("cannot read `{}`", arguments.target))
 }
 
 fn write_report(report: &ScanReport, format: Format, path: Option<&std::path::Path>) -> Result<()> {
