@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{Digest, EnforcementMode, ImageIdentity, Point, VerdictLink};
@@ -75,3 +76,27 @@ pub struct DecisionAnswer {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub degraded: Vec<String>,
 }
+
+/// A decision that a hook took without an answer, by what it was told to do then: one line of [`SPOOL_FILE`]. Whoever
+/// answers again takes it up into the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpooledDecision {
+    /// [`DECISION_SCHEMA`].
+    pub schema: u32,
+    /// When it was taken.
+    pub time: Timestamp,
+    /// What would have been asked; what could not be found out is missing.
+    pub request: DecisionRequest,
+    /// Whether the image was let through.
+    pub allow: bool,
+    /// Why there was no answer, in one word: `server-unreachable`, `deadline-exceeded`, `answer-malformed`,
+    /// `image-unidentified`, `input-malformed` or `internal-error`.
+    pub failure: String,
+    /// The same for people.
+    pub reason: String,
+}
+
+/// Name of the file of [`SpooledDecision`]s in its directory. Writers append to it under an exclusive lock; a reader takes
+/// it by renaming it under the same lock.
+pub const SPOOL_FILE: &str = "decisions.jsonl";

@@ -26,7 +26,10 @@ pub use advisory::{
     VersionRange,
 };
 pub use canonical::{CanonicalError, canonical_json, digest_of};
-pub use decision::{ContainerFacts, DECISION_SCHEMA, DecisionAnswer, DecisionRequest, MAX_DECISION_LINE};
+pub use decision::{
+    ContainerFacts, DECISION_SCHEMA, DecisionAnswer, DecisionRequest, MAX_DECISION_LINE, SPOOL_FILE,
+    SpooledDecision,
+};
 pub use diagnostic::{Diagnostic, DiagnosticLevel};
 pub use digest::{Digest, DigestAlgorithm, DigestError, Hasher};
 pub use distribution::Distribution;
