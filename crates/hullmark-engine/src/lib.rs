@@ -13,5 +13,7 @@ mod target;
 
 pub use error::EngineError;
 pub use pipeline::{Acquire, Judge, judge, scan, take_inventory, take_inventory_with_profile};
-pub use record::{Asker, RECORD_SCHEMA, Recorder, VerdictRecord, record};
+pub use record::{
+    Asker, Circumstances, FeedAge, RECORD_SCHEMA, Recorder, VERDICT_KIND, VerdictRecord, record,
+};
 pub use target::{Target, TargetError};

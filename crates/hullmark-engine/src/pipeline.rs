@@ -49,7 +49,7 @@ pub fn scan(
     recorder: &mut Recorder<'_>,
 ) -> Result<ScanReport, EngineError> {
     let inventory = take_inventory(acquire)?;
-    let mut report = judge(inventory, judge_by, &recorder.tool)?;
+    let mut report = judge(inventory, judge_by, &recorder.circumstances.tool)?;
     report.ledger = Some(record(&report, recorder)?);
     Ok(report)
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use hullmark_advisory::Database;
-use hullmark_engine::{Acquire, Judge, Recorder, Target};
+use hullmark_engine::{Acquire, Circumstances, Judge, Recorder, Target};
 use hullmark_ledger::Ledger;
 use hullmark_policy::{Exceptions, Policy};
 use hullmark_report::{Format, ScanReport, Tool, WriteOptions};
@@ -49,9 +49,10 @@ pub fn run(context: &Context<'_>, arguments: Scan) -> Result<Outcome> {
     };
     let mut recorder = Recorder {
         ledger: &mut ledger,
-        tool: tool(),
-        binary: environment::binary_digest(),
-        asker: environment::asker(),
+        circumstances: Circumstances {
+            binary: environment::binary_digest(),
+            ..Circumstances::of_scan(tool(), environment::asker())
+        },
     };
     let report = hullmark_engine::scan(&acquire, &judge, &mut recorder);
     let _ = bars.clear();
