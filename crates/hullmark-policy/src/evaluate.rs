@@ -189,6 +189,7 @@ impl<'a> Judge<'a> {
             key: None,
             package: None,
             license: None,
+            drift: None,
         };
         let mut root = condition::root_scope();
         root.add_variable_from_value("image", object_value("image", &self.fields, &nothing));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use cel::Value;
 use cel::objects::{Key, Map};
-use hullmark_types::{AdvisoryKind, Finding, Inventory, Package, PackageKey, Severity};
+use hullmark_types::{AdvisoryKind, DriftKind, Finding, Inventory, Package, PackageKey, Severity};
 use jiff::Timestamp;
 
 use crate::RuleSubject;
@@ -115,6 +115,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) key: Option<&'a PackageKey>,
     pub(crate) package: Option<&'a Package>,
     pub(crate) license: Option<&'a str>,
+    pub(crate) drift: Option<DriftKind>,
 }
 
 /// A declared field.
@@ -161,12 +162,13 @@ fn field(
 }
 
 /// The objects, and what each is.
-pub(crate) const OBJECTS: [(&str, &str); 5] = [
+pub(crate) const OBJECTS: [(&str, &str); 6] = [
     ("vuln", "the finding: a vulnerability or malicious package in one installed package"),
     ("package", "the installed package"),
     ("license", "one declared licence of the package"),
     ("image", "the image"),
     ("coverage", "what could and could not be assessed"),
+    ("runtime", "what happened in a running container"),
 ];
 
 /// The objects that a rule on `subject` may name.
@@ -177,6 +179,7 @@ pub(crate) fn objects_of(subject: RuleSubject) -> &'static [&'static str] {
         RuleSubject::License => &["license", "package", "image"],
         RuleSubject::Image => &["image"],
         RuleSubject::Coverage => &["coverage", "image"],
+        RuleSubject::Runtime => &["runtime", "image"],
     }
 }
 
@@ -186,6 +189,7 @@ pub(crate) fn fields() -> Vec<Field> {
     fields.extend(package_fields());
     fields.extend(image_fields());
     fields.extend(coverage_fields());
+    fields.extend(runtime_fields());
     fields
 }
 
@@ -425,6 +429,28 @@ fn coverage_fields() -> Vec<Field> {
             Texts,
             "codes of the gaps and of the undetermined answers, each once",
             |facts| Fact::Texts(facts.coverage.codes.clone()),
+        ),
+    ]
+}
+
+fn runtime_fields() -> Vec<Field> {
+    use Kind::Text;
+    let drift: fn(&Facts<'_>) -> Fact = |facts| text(facts.drift.map_or("", DriftKind::name));
+    vec![
+        field(
+            "runtime",
+            "event",
+            Text,
+            "`drift`: a program is executed that the image does not contain",
+            |_| text("drift"),
+        ),
+        field(
+            "runtime",
+            "how",
+            Text,
+            "`file` or `script`, written or changed in the container; `memfd`, an anonymous file in memory; \
+             `outside-image`, on another file system such as a volume",
+            drift,
         ),
     ]
 }

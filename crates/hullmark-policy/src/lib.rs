@@ -5,6 +5,8 @@
 //! takes both, an inventory and its matches, and gives the verdict: the strictest action of all rules that match and
 //! are not excused, whatever the order of rules, findings or exceptions.
 //!
+//! Rules on what running containers do are settled beforehand by [`runtime_actions`].
+//!
 //! Conditions are written in CEL (<https://cel.dev>) over typed facts; [`field_reference`] lists them.
 
 mod builtin;
@@ -21,6 +23,7 @@ mod message;
 mod policy;
 mod reader;
 mod reserved;
+mod runtime;
 mod schema;
 mod yaml;
 
@@ -30,6 +33,7 @@ pub use evaluate::{EvaluateError, Evaluation, evaluate};
 pub use exceptions::{Exception, ExceptionMatch, Exceptions, exceptions_digest, parse_exceptions};
 pub use facts::field_reference;
 pub use policy::{Grace, GraceFrom, Policy, Rule, RuleSubject, Scope, parse_policy, policy_digest};
+pub use runtime::runtime_actions;
 pub use schema::{exceptions_schema, policy_schema};
 
 /// The version of the file formats read here.

@@ -28,12 +28,14 @@ pub enum RuleSubject {
     Image,
     /// The coverage of the scan, once.
     Coverage,
+    /// Each kind of drift in a running container; see [`runtime_actions`](crate::runtime_actions).
+    Runtime,
 }
 
 impl RuleSubject {
     /// All subjects.
-    pub const ALL: [Self; 5] =
-        [Self::Vulnerability, Self::Package, Self::License, Self::Image, Self::Coverage];
+    pub const ALL: [Self; 6] =
+        [Self::Vulnerability, Self::Package, Self::License, Self::Image, Self::Coverage, Self::Runtime];
 
     /// The word after `on:`.
     pub fn name(self) -> &'static str {
@@ -43,12 +45,13 @@ impl RuleSubject {
             Self::License => "license",
             Self::Image => "image",
             Self::Coverage => "coverage",
+            Self::Runtime => "runtime",
         }
     }
 }
 
 /// Subjects of the policy model that nothing in Hullmark feeds yet. A rule on them would never match.
-const NOT_YET: [&str; 4] = ["secret", "check", "signature", "runtime"];
+const NOT_YET: [&str; 3] = ["secret", "check", "signature"];
 
 /// From when days of grace are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -277,6 +280,12 @@ fn rule_of(node: &Node, source: &str, fields: &[Field], problems: &mut Problems)
     let message = keys.optional("message");
     keys.finish(problems);
     let on = on?;
+    if let Some((stage, _)) = actions.iter().flatten().find(|(stage, action)| {
+        on == RuleSubject::Runtime && **stage != Stage::Run && **action != Action::None
+    }) {
+        let message = format!("a rule on `runtime` does nothing at stage `{stage}`");
+        problems.add(node.place, message, Some("only `run` counts: warn alerts, fail blocks".to_owned()));
+    }
     if let Some(node) = grace_at
         && on != RuleSubject::Vulnerability
     {

@@ -115,7 +115,7 @@ fn mistakes_in_policies_have_their_place_and_a_hint() {
             "2:7: expected `Policy`",
         ],
     );
-    for subject in ["secret", "check", "signature", "runtime"] {
+    for subject in ["secret", "check", "signature"] {
         let text = format!("{HEAD}{RULE}").replace("vulnerability", subject);
         policy_with(
             &text,
@@ -124,7 +124,9 @@ fn mistakes_in_policies_have_their_place_and_a_hint() {
     }
     policy_with(
         &format!("{HEAD}{RULE}").replace("vulnerability", "vulnerabilities"),
-        &["6:9: expected one of `vulnerability`, `package`, `license`, `image`, `coverage` for `on`"],
+        &[
+            "6:9: expected one of `vulnerability`, `package`, `license`, `image`, `coverage`, `runtime` for `on`",
+        ],
     );
     policy_with(
         &format!("{HEAD}{RULE}").replace("build: fail", "build: stop, buidl: warn"),

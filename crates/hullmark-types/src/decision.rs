@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, EnforcementMode, ImageIdentity, Point, VerdictLink};
+use crate::{Action, Digest, DriftKind, EnforcementMode, ImageIdentity, Point, VerdictLink};
 
 /// The version of the question and the answer.
 pub const DECISION_SCHEMA: u32 = 1;
@@ -72,6 +72,9 @@ pub struct DecisionAnswer {
     /// Number of the ledger entry of this decision; `None` when it could not be recorded yet and is kept to be recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<u64>,
+    /// What the policy does at stage `run` about each kind of drift, where it says something: warn alerts, fail blocks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub runtime: BTreeMap<DriftKind, Action>,
     /// What was not as it should be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub degraded: Vec<String>,

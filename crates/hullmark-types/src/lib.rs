@@ -39,7 +39,9 @@ pub use image_reference::{ImageReference, ImageReferenceError};
 pub use inventory::{INVENTORY_SCHEMA, Inventory};
 pub use package::{Location, Package, PackageKind, SourcePackage, fold_pypi_name};
 pub use profile::{ImageProfile, PROFILE_SCHEMA, ProgramFile, ProgramKind};
-pub use runtime_event::{MAX_BATCH_EVENTS, ProcessFacts, RuntimeEvent, RuntimeEventBatch, RuntimeEventKind};
+pub use runtime_event::{
+    DriftKind, MAX_BATCH_EVENTS, ProcessFacts, RuntimeEvent, RuntimeEventBatch, RuntimeEventKind,
+};
 pub use severity::{Severity, UnknownSeverity};
 pub use trail::{
     Actor, Answer, EnforcementMode, ImageIdentity, MAX_TRAIL_REASONS, Point, TRAIL_SCHEMA, TrailKind,

@@ -23,6 +23,35 @@ pub enum RuntimeEventKind {
     Lost,
 }
 
+/// How a program came to be executed that the image does not contain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DriftKind {
+    /// A file that was written or changed in the running container.
+    File,
+    /// A script (`#!`) that was written or changed in the running container.
+    Script,
+    /// An anonymous file in memory, which has no name in any directory.
+    Memfd,
+    /// A file of another file system than the image's, such as a volume.
+    OutsideImage,
+}
+
+impl DriftKind {
+    /// All kinds, in order.
+    pub const ALL: [Self; 4] = [Self::File, Self::Script, Self::Memfd, Self::OutsideImage];
+
+    /// The word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Script => "script",
+            Self::Memfd => "memfd",
+            Self::OutsideImage => "outside-image",
+        }
+    }
+}
+
 /// A process and its parents, nearest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessFacts {

@@ -1,5 +1,6 @@
 //! A small inventory and its matches.
 #![allow(
+    dead_code,
     clippy::allow_attributes,
     clippy::unwrap_used,
     clippy::panic,
