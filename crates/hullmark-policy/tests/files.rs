@@ -254,7 +254,8 @@ fn the_reference_names_every_fact_that_conditions_may_use() {
         };
         let text = format!("{HEAD}{RULE}")
             .replace("vulnerability", on)
-            .replace("when: vuln.kev", &format!("when: '{object}.{name} == {object}.{name}'"));
+            .replace("when: vuln.kev", &format!("when: '{object}.{name} == {object}.{name}'"))
+            .replace("build: fail", if on == "runtime" { "run: fail" } else { "build: fail" });
         policy_with(&text, &[]);
     }
 }
