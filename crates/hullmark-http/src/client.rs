@@ -1,18 +1,24 @@
 //! The client.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
-use reqwest::Url;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RANGE, RETRY_AFTER,
 };
+use reqwest::{Method, Url};
 
 use crate::error::cause;
+use crate::reach::{INTERNAL, Reach, Resolver, proxies, system_lookup};
 use crate::retry::{Sleep, is_transient, wait};
-use crate::{HttpError, Secret, redact};
+use crate::{HttpError, Lookup, Secret, redact};
+
+/// The largest file of certificates, in bytes.
+const MAX_CERTIFICATES: u64 = 16 << 20;
 
 /// Whether plain HTTP may be used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,14 +41,21 @@ pub struct ClientOptions {
     pub connect_timeout: Duration,
     /// How long to wait for more bytes.
     pub read_timeout: Duration,
+    /// How slow a body may come, in bytes a second on average, once it has been waited for as long as `read_timeout`. A
+    /// server that sends a byte now and then would keep us for ever.
+    pub slowest: u64,
     /// How many times to try again after a failure that may pass.
     pub retries: u32,
     /// How many redirects to follow.
     pub max_redirects: usize,
     /// What the client calls itself.
     pub user_agent: String,
+    /// File with certificate authorities (PEM) that are trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
     /// How to wait.
     pub sleep: Sleep,
+    /// How to find the addresses of a host.
+    pub lookup: Lookup,
 }
 
 impl Default for ClientOptions {
@@ -52,10 +65,13 @@ impl Default for ClientOptions {
             plain_http: PlainHttp::LoopbackOnly,
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(60),
+            slowest: 256,
             retries: 3,
             max_redirects: 10,
             user_agent: concat!("hullmark/", env!("CARGO_PKG_VERSION")).to_owned(),
+            ca_file: None,
             sleep: std::thread::sleep,
+            lookup: system_lookup,
         }
     }
 }
@@ -63,13 +79,42 @@ impl Default for ClientOptions {
 /// An HTTP client. Cheap to clone; clones share connections.
 #[derive(Debug, Clone)]
 pub struct Client {
-    inner: reqwest::blocking::Client,
-    /// For this machine itself, past any proxy; set up when it is first needed.
-    direct: Arc<OnceLock<reqwest::blocking::Client>>,
+    shared: Arc<Connections>,
     options: ClientOptions,
 }
 
-fn build(options: &ClientOptions, proxies: bool) -> Result<reqwest::blocking::Client, HttpError> {
+/// The connections, apart by where they may lead, so that none is used for a request that may not lead there.
+#[derive(Debug)]
+struct Connections {
+    certificates: Vec<reqwest::Certificate>,
+    /// By [`Reach`].
+    guarded: [OnceLock<reqwest::blocking::Client>; Reach::ALL.len()],
+    /// For this machine itself, past any proxy.
+    direct: OnceLock<reqwest::blocking::Client>,
+    /// What each server that was asked for may lead to. It stays as it was at first: a name that leads to the internet now
+    /// and to a private network in a minute is not a private server.
+    reaches: Mutex<BTreeMap<String, Reach>>,
+}
+
+fn certificates(options: &ClientOptions) -> Result<Vec<reqwest::Certificate>, HttpError> {
+    let Some(path) = &options.ca_file else { return Ok(Vec::new()) };
+    let failed = |problem: String| HttpError::Certificates { path: path.clone(), problem };
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_CERTIFICATES).read_to_end(&mut bytes))
+        .map_err(|error| failed(error.to_string()))?;
+    let found = reqwest::Certificate::from_pem_bundle(&bytes).map_err(|error| failed(cause(&error)))?;
+    match found.is_empty() {
+        true => Err(failed("expected certificates in the PEM form, found none".to_owned())),
+        false => Ok(found),
+    }
+}
+
+fn build(
+    options: &ClientOptions,
+    certificates: &[reqwest::Certificate],
+    guard: Option<Reach>,
+) -> Result<reqwest::blocking::Client, HttpError> {
     let builder = reqwest::blocking::Client::builder()
         .connect_timeout(options.connect_timeout)
         // In the blocking client this is the limit of each wait, not of the whole exchange: a layer may take long, as long as
@@ -77,8 +122,16 @@ fn build(options: &ClientOptions, proxies: bool) -> Result<reqwest::blocking::Cl
         .timeout(options.read_timeout)
         // Followed by hand, so that each hop is checked and credentials stay with their host.
         .redirect(reqwest::redirect::Policy::none())
-        .user_agent(&options.user_agent);
-    let builder = if proxies { builder } else { builder.no_proxy() };
+        .user_agent(&options.user_agent)
+        .tls_certs_merge(certificates.iter().cloned());
+    let builder = match guard {
+        None => builder.no_proxy(),
+        Some(reach) => builder.dns_resolver(Arc::new(Resolver {
+            reach,
+            lookup: options.lookup,
+            proxies: Arc::new(proxies()),
+        })),
+    };
     builder.build().map_err(HttpError::Setup)
 }
 
@@ -86,23 +139,54 @@ impl Client {
     /// Sets a client up. Contacts nobody.
     ///
     /// # Errors
-    /// When the TLS library cannot be set up.
+    /// When the TLS library cannot be set up, or the file of certificate authorities cannot be read.
     pub fn new(options: ClientOptions) -> Result<Self, HttpError> {
-        let inner = build(&options, true)?;
-        Ok(Self { inner, direct: Arc::default(), options })
+        let certificates = certificates(&options)?;
+        let public = build(&options, &certificates, Some(Reach::Public))?;
+        let shared = Connections {
+            certificates,
+            guarded: [OnceLock::from(public), OnceLock::new(), OnceLock::new()],
+            direct: OnceLock::new(),
+            reaches: Mutex::default(),
+        };
+        Ok(Self { shared: Arc::new(shared), options })
     }
 
-    fn reaching(&self, host: &str) -> Result<reqwest::blocking::Client, HttpError> {
-        if !is_loopback(host) {
-            return Ok(self.inner.clone());
-        }
-        match self.direct.get() {
+    fn reaching(&self, host: &str, reach: Reach) -> Result<reqwest::blocking::Client, HttpError> {
+        let (slot, guard) = match is_loopback(host) {
+            true => (Some(&self.shared.direct), None),
+            false => (self.shared.guarded.get(reach as usize), Some(reach)),
+        };
+        match slot.and_then(OnceLock::get) {
             Some(client) => Ok(client.clone()),
             None => {
-                let client = build(&self.options, false)?;
-                Ok(self.direct.get_or_init(|| client).clone())
+                let client = build(&self.options, &self.shared.certificates, guard)?;
+                Ok(slot.map_or_else(|| client.clone(), |slot| slot.get_or_init(|| client.clone()).clone()))
             }
         }
+    }
+
+    /// What a server may lead to.
+    fn reach_of(&self, url: &Url) -> Reach {
+        let host = url.host_str().unwrap_or_default();
+        if let Some(address) = literal(host) {
+            return Reach::of(&[address]);
+        }
+        if is_loopback(host) {
+            return Reach::Loopback;
+        }
+        let known = self.shared.reaches.lock().ok().and_then(|reaches| reaches.get(host).copied());
+        known.unwrap_or_else(|| match (self.options.lookup)(host) {
+            // Behind a proxy names may have no address here; the proxy finds it.
+            Err(_) => Reach::Public,
+            Ok(addresses) => {
+                let reach = Reach::of(&addresses);
+                if let Ok(mut reaches) = self.shared.reaches.lock() {
+                    return *reaches.entry(host.to_owned()).or_insert(reach);
+                }
+                reach
+            }
+        })
     }
 
     /// How the client behaves.
@@ -112,7 +196,18 @@ impl Client {
 
     /// Begins a GET request.
     pub fn get(&self, address: &str) -> Request<'_> {
-        Request { client: self, address: address.to_owned(), headers: Vec::new() }
+        Request {
+            client: self,
+            method: Method::GET,
+            address: address.to_owned(),
+            named_by: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// Begins a HEAD request.
+    pub fn head(&self, address: &str) -> Request<'_> {
+        Request { method: Method::HEAD, ..self.get(address) }
     }
 
     fn check(&self, address: &str) -> Result<Url, HttpError> {
@@ -134,15 +229,31 @@ impl Client {
 
 /// Whether a host is this machine.
 fn is_loopback(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost"
+        || literal(host).is_some_and(|address| Reach::needed(address) == Some(Reach::Loopback))
+}
+
+/// The address that a host is, when it is not a name.
+fn literal(host: &str) -> Option<IpAddr> {
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
+/// Whether the address itself, without a look-up, says that it is out of reach.
+fn is_beyond(url: &Url, reach: Reach) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    match literal(host) {
+        Some(address) => !reach.allows(address),
+        None => is_loopback(host) && reach < Reach::Loopback,
+    }
 }
 
 /// A request that is being put together.
 #[derive(Debug)]
 pub struct Request<'a> {
     client: &'a Client,
+    method: Method,
     address: String,
+    named_by: Option<String>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -172,6 +283,14 @@ impl Request<'_> {
         self
     }
 
+    /// The server at `address` named the address of this request, such as the one where tokens are given: it may lead no
+    /// further than a redirect of that server.
+    #[must_use]
+    pub fn named_by(mut self, address: &str) -> Self {
+        self.named_by = Some(address.to_owned());
+        self
+    }
+
     /// Sends the request: follows redirects, and tries again after failures that may pass. An answer with an error status
     /// is an answer.
     ///
@@ -180,10 +299,19 @@ impl Request<'_> {
     pub fn send(self) -> Result<Response, HttpError> {
         let mut url = self.client.check(&self.address)?;
         let first_host = origin(&url);
-        let limit = self.client.options.max_redirects;
+        let asked = match &self.named_by {
+            Some(address) => self.client.check(address)?,
+            None => url.clone(),
+        };
+        let reach = self.client.reach_of(&asked);
+        if origin(&asked) != first_host && is_beyond(&url, reach) {
+            return Err(internal(&asked, &url));
+        }
+        let options = &self.client.options;
+        let limit = options.max_redirects;
         for _ in 0..=limit {
             let same_host = origin(&url) == first_host;
-            let response = self.send_to(&url, same_host)?;
+            let response = self.send_to(&url, same_host, reach)?;
             let target = response.headers().get(LOCATION).and_then(|target| target.to_str().ok());
             match target {
                 Some(target) if response.status().is_redirection() => {
@@ -192,27 +320,39 @@ impl Request<'_> {
                         expected: "a redirect to an address",
                     })?;
                     let next = self.client.check(next.as_str())?;
-                    if is_local(&next) && !is_local(&url) {
-                        return Err(HttpError::RedirectToLoopback {
-                            address: redact(url.as_str()),
-                            target: redact(next.as_str()),
-                        });
+                    if origin(&next) != first_host && is_beyond(&next, reach) {
+                        return Err(internal(&url, &next));
                     }
                     url = next;
                 }
-                _ => return Ok(Response { inner: response, address: redact(url.as_str()) }),
+                _ => {
+                    return Ok(Response {
+                        inner: response,
+                        address: redact(url.as_str()),
+                        pace: Pace {
+                            patience: options.read_timeout,
+                            slowest: options.slowest,
+                            ..Pace::default()
+                        },
+                    });
+                }
             }
         }
         Err(HttpError::Redirects { address: redact(&self.address), limit })
     }
 
-    fn send_to(&self, url: &Url, same_host: bool) -> Result<reqwest::blocking::Response, HttpError> {
+    fn send_to(
+        &self,
+        url: &Url,
+        same_host: bool,
+        reach: Reach,
+    ) -> Result<reqwest::blocking::Response, HttpError> {
         let options = &self.client.options;
         let host = url.host_str().unwrap_or_default();
-        let client = self.client.reaching(host)?;
+        let client = self.client.reaching(host, reach)?;
         let mut attempt = 0;
         loop {
-            let mut request = client.get(url.clone());
+            let mut request = client.request(self.method.clone(), url.clone());
             for (name, value) in self.headers.iter().filter(|(name, _)| same_host || *name != AUTHORIZATION) {
                 request = request.header(name, value);
             }
@@ -244,18 +384,18 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 /// Whether trying again cannot help: the name does not exist, or the certificate is not trusted.
 fn is_final(error: &reqwest::Error) -> bool {
     let cause = cause(error);
-    ["certificate", "Name or service not known", "No address associated with hostname"]
+    ["certificate", INTERNAL, "Name or service not known", "No address associated with hostname"]
         .iter()
         .any(|word| cause.contains(word))
 }
 
 /// Whether an address leads to this machine itself.
 pub fn leads_to_loopback(address: &str) -> bool {
-    Url::parse(address).is_ok_and(|url| is_local(&url))
+    Url::parse(address).is_ok_and(|url| url.host_str().is_some_and(is_loopback))
 }
 
-fn is_local(url: &Url) -> bool {
-    url.host_str().is_some_and(is_loopback)
+fn internal(from: &Url, to: &Url) -> HttpError {
+    HttpError::LeadsInside { address: redact(from.as_str()), target: redact(to.as_str()) }
 }
 
 fn origin(url: &Url) -> (String, Option<String>, Option<u16>) {
@@ -267,6 +407,24 @@ fn origin(url: &Url) -> (String, Option<String>, Option<u16>) {
 pub struct Response {
     inner: reqwest::blocking::Response,
     address: String,
+    pace: Pace,
+}
+
+/// How fast a body comes. Only the time of waiting for it counts, not that of using it.
+#[derive(Debug, Default)]
+struct Pace {
+    patience: Duration,
+    slowest: u64,
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    fn is_too_slow(&mut self, waited: Duration, bytes: usize) -> bool {
+        self.waited = self.waited.saturating_add(waited);
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+        self.waited > self.patience && self.bytes / self.waited.as_secs().max(1) < self.slowest
+    }
 }
 
 impl Response {
@@ -305,9 +463,19 @@ impl Response {
     /// # Errors
     /// When it is larger than `limit` bytes, or breaks off.
     pub fn read_limited(mut self, limit: u64) -> Result<Vec<u8>, HttpError> {
+        // A server that says so need not be listened to. Answers to HEAD state the size of a body that does not come.
+        if self.content_length().is_some_and(|length| length > limit) {
+            return Err(HttpError::TooLarge { address: self.address, limit });
+        }
         let mut bytes = Vec::new();
-        let result = (&mut self.inner).take(limit.saturating_add(1)).read_to_end(&mut bytes);
-        result.map_err(|error| HttpError::Body { address: self.address.clone(), cause: root(&error) })?;
+        let result = (&mut self).take(limit.saturating_add(1)).read_to_end(&mut bytes);
+        result.map_err(|error| HttpError::Body {
+            address: self.address.clone(),
+            cause: match error.get_ref().and_then(|inner| inner.downcast_ref::<BrokeOff>()) {
+                Some(broke) => broke.cause.clone(),
+                None => root(&error),
+            },
+        })?;
         if bytes.len() as u64 > limit {
             return Err(HttpError::TooLarge { address: self.address, limit });
         }
@@ -315,15 +483,31 @@ impl Response {
     }
 }
 
+impl Response {
+    fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let begun = Instant::now();
+        let length = self.inner.read(buffer)?;
+        match length > 0 && self.pace.is_too_slow(begun.elapsed(), length) {
+            true => Err(io::Error::new(io::ErrorKind::TimedOut, "it comes too slowly")),
+            false => Ok(length),
+        }
+    }
+}
+
 impl Read for Response {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buffer).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("the answer of `{}` broke off: {}", self.address, root(&error)),
-            )
+        self.read_some(buffer).map_err(|error| {
+            io::Error::new(error.kind(), BrokeOff { address: self.address.clone(), cause: root(&error) })
         })
     }
+}
+
+/// A body that broke off; the error that a reader of it gets.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer of `{address}` broke off: {cause}")]
+struct BrokeOff {
+    address: String,
+    cause: String,
 }
 
 fn root(error: &io::Error) -> String {

@@ -1,6 +1,9 @@
 //! Why a request could not be made.
 
 use std::error::Error;
+use std::path::PathBuf;
+
+use crate::reach::INTERNAL;
 
 /// A request failed. Addresses are redacted.
 #[derive(Debug, thiserror::Error)]
@@ -47,13 +50,21 @@ pub enum HttpError {
         /// How many are followed.
         limit: usize,
     },
-    /// Another machine redirects to this one, to reach what only this machine can reach.
-    #[error("`{address}` redirects to this machine, `{target}`, which is not followed")]
-    RedirectToLoopback {
-        /// The address that redirects.
+    /// A server names an address that only we can reach: this machine, a private network, a cloud's metadata service.
+    #[error("`{address}` leads to `{target}`, {INTERNAL}, and is not followed there")]
+    LeadsInside {
+        /// The address that was asked.
         address: String,
-        /// Where to.
+        /// Where it leads.
         target: String,
+    },
+    /// The file of certificate authorities cannot be used.
+    #[error("the certificate authorities in `{}` cannot be used: {problem}", path.display())]
+    Certificates {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
     },
     /// The body is larger than expected.
     #[error("the answer of `{address}` is larger than {limit} bytes")]

@@ -1,8 +1,8 @@
 //! The client against servers that are busy, slow, broken or hostile. All of them on the loopback interface.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
-use std::io::Read;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{IpAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -193,6 +193,141 @@ fn bodies_are_bounded_and_must_be_whole() {
 }
 
 #[test]
+fn a_body_that_comes_a_byte_at_a_time_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+        while stream.write_all(b"x").is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let client =
+        Client::new(ClientOptions { read_timeout: Duration::from_millis(300), ..options() }).unwrap();
+    let error = get(&client, &address).unwrap().read_limited(2_000_000).unwrap_err().to_string();
+    assert!(error.ends_with("broke off: it comes too slowly"), "{error}");
+}
+
+#[test]
+fn a_server_that_states_too_large_a_body_is_not_listened_to() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n");
+        std::thread::sleep(Duration::from_secs(2));
+    });
+    let error = get(&client(), &address).unwrap().read_limited(100).unwrap_err().to_string();
+    assert!(error.ends_with("is larger than 100 bytes"), "{error}");
+}
+
+/// Names for tests; no name server is asked.
+fn lookup(host: &str) -> std::io::Result<Vec<IpAddr>> {
+    static REBOUND: AtomicUsize = AtomicUsize::new(0);
+    let address = match host {
+        "here.example" => "127.0.0.1",
+        "inside.example" => "10.0.0.1",
+        "metadata.example" => "169.254.169.254",
+        // On the internet when it is looked at, on this machine when it is contacted.
+        "rebinding.example" if REBOUND.fetch_add(1, Ordering::Relaxed) == 0 => "1.1.1.1",
+        "rebinding.example" => "127.0.0.1",
+        _ => return Err(std::io::Error::other("no such name")),
+    };
+    Ok(vec![address.parse().unwrap()])
+}
+
+#[test]
+fn redirects_lead_no_further_inside_than_the_server_that_was_asked() {
+    let options = ClientOptions { plain_http: PlainHttp::Allowed, lookup, retries: 0, ..options() };
+    let client = Client::new(options).unwrap();
+    let server = Server::new(|asked| {
+        let target = asked
+            .path
+            .trim_start_matches('/')
+            .replace("PORT", asked.headers["host"].rsplit(':').next().unwrap());
+        match asked.path.as_str() {
+            "/done" => Answer::new(200, "done"),
+            _ => Answer::new(302, "").header("Location", &target),
+        }
+    });
+    let port = server.url().rsplit(':').next().unwrap().to_owned();
+    // A server on this machine may lead to this machine, by name and by address.
+    for target in
+        ["http://here.example:PORT/done", "http://127.0.0.1:PORT/done", "http://localhost:PORT/done"]
+    {
+        let response = get(&client, &format!("http://here.example:{port}/{target}")).unwrap();
+        assert_eq!(response.read_limited(10).unwrap(), b"done", "{target}");
+    }
+    for target in
+        ["http://169.254.169.254/", "http://[fe80::1]/", "http://0.0.0.0:PORT/", "http://[::ffff:a9fe:a9fe]/"]
+    {
+        fails(
+            &client,
+            &format!("http://here.example:{port}/{target}"),
+            "which is not a public address, and is not followed",
+        );
+    }
+    fails(
+        &client,
+        &format!("http://here.example:{port}/http://metadata.example/"),
+        "cannot reach `metadata.example`: it leads to 169.254.169.254, which is not a public address",
+    );
+    // A name that leads elsewhere at its second look-up is held to what the first one said.
+    fails(
+        &client,
+        &format!("http://rebinding.example:{port}/done"),
+        "cannot reach `rebinding.example`: it leads to 127.0.0.1, which is not a public address",
+    );
+    assert!(server.asked().iter().all(|asked| !asked.headers["host"].contains("rebinding")));
+}
+
+#[test]
+fn what_a_server_names_is_held_to_where_the_server_is() {
+    let client =
+        Client::new(ClientOptions { plain_http: PlainHttp::Allowed, lookup, retries: 0, ..options() })
+            .unwrap();
+    let server = busy(200, 0, "");
+    let ask =
+        |by: &str, address: &str| client.get(address).named_by(by).send().map(|response| response.status());
+    assert_eq!(ask("http://here.example/", &server.url()).unwrap(), 200);
+    for by in
+        ["http://inside.example/", "http://1.1.1.1/", "http://unknown.example/", "http://metadata.example/"]
+    {
+        let error = ask(by, &server.url()).unwrap_err();
+        assert!(matches!(error, HttpError::LeadsInside { .. }), "{by}: {error}");
+    }
+    let error = ask("http://1.1.1.1/", "http://inside.example/").unwrap_err().to_string();
+    assert!(error.contains("it leads to 10.0.0.1, which is not a public address"), "{error}");
+}
+
+#[test]
+fn certificate_authorities_come_from_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ca.pem");
+    for (text, expected) in [
+        (None, "No such file"),
+        (Some(""), "found none"),
+        (Some("-----BEGIN CERTIFICATE-----\n!"), "cannot be used"),
+    ] {
+        text.into_iter().for_each(|text| std::fs::write(&path, text).unwrap());
+        let error = Client::new(ClientOptions { ca_file: Some(path.clone()), ..options() }).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_head_request_has_no_body() {
+    let server = busy(200, 0, "");
+    let response = client().head(&server.url()).send().unwrap();
+    assert_eq!((response.status(), response.header("content-length")), (200, Some("4")));
+    assert_eq!(server.asked()[0].method, "HEAD");
+    assert_eq!(response.read_limited(10).unwrap(), b"");
+}
+
+#[test]
 fn a_range_is_asked_for() {
     let server = Server::new(|asked| Answer::new(206, asked.headers["range"].clone()));
     let response = client().get(&server.url()).range_from(7).send().unwrap();
@@ -209,7 +344,11 @@ fn asks_through_a_proxy() {
     let here = busy(200, 0, "");
     assert_eq!(get(&client, &here.url()).unwrap().read_limited(100).unwrap(), b"done");
     // Another machine that redirects to this one is not followed.
-    fails(&client, "http://feeds.example/to-loopback", "redirects to this machine, `http://127.0.0.1:1/`");
+    fails(
+        &client,
+        "http://feeds.example/to-loopback",
+        "leads to `http://127.0.0.1:1/`, which is not a public address",
+    );
 }
 
 #[test]

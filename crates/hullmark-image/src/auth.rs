@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hullmark_http::{Client, Secret, leads_to_loopback, redact};
+use hullmark_http::{Client, Secret};
 use hullmark_types::ImageReference;
 use serde::Deserialize;
 
@@ -23,6 +23,8 @@ const MAX_TOKEN_ANSWER: u64 = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Authenticator {
     registry: String,
+    /// The address of the registry, which bounds where it may send us for tokens.
+    address: String,
     scope: String,
     credentials: Option<Secret>,
     /// The program that keeps the credentials, where that is so; it is not run.
@@ -62,7 +64,11 @@ struct Token {
 }
 
 impl Authenticator {
-    pub(crate) fn new(reference: &ImageReference, file: Option<&Path>) -> Result<Self, ImageError> {
+    pub(crate) fn new(
+        reference: &ImageReference,
+        address: &str,
+        file: Option<&Path>,
+    ) -> Result<Self, ImageError> {
         let Found { credentials, helper } = match file {
             Some(path) => credentials(path, reference)?,
             None => Found::default(),
@@ -70,6 +76,7 @@ impl Authenticator {
         Ok(Self {
             helper,
             registry: reference.registry.clone(),
+            address: address.to_owned(),
             scope: format!("repository:{}:pull", reference.repository),
             credentials,
             granted: Mutex::new(None),
@@ -124,16 +131,12 @@ impl Authenticator {
             |problem: String| ImageError::Authentication { registry: self.registry.clone(), problem };
         let realm =
             parameters.get("realm").ok_or_else(|| refused("its Bearer challenge has no realm".to_owned()))?;
-        // Only a registry on this machine may send us to this machine.
-        if leads_to_loopback(realm) && !leads_to_loopback(&format!("http://{}", self.registry)) {
-            return Err(refused(format!("it sends us to `{}` on this machine for a token", redact(realm))));
-        }
         let mut address =
             format!("{realm}{}scope={}", if realm.contains('?') { '&' } else { '?' }, encode(&self.scope));
         if let Some(service) = parameters.get("service") {
             address.push_str(&format!("&service={}", encode(service)));
         }
-        let mut request = client.get(&address);
+        let mut request = client.get(&address).named_by(&self.address);
         if let Some(credentials) = &self.credentials {
             request = request.authorization(&Secret::new(format!("Basic {}", credentials.expose())));
         }
@@ -261,7 +264,7 @@ fn parameter_value(text: &str) -> (String, &str) {
 }
 
 /// Percent-encodes a value for a query.
-fn encode(value: &str) -> String {
+pub(crate) fn encode(value: &str) -> String {
     value.bytes().fold(String::new(), |mut text, byte| {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b':' | b'/' => {
@@ -357,11 +360,12 @@ mod tests {
     #[test]
     fn a_registry_cannot_send_us_anywhere_for_a_token() {
         let reference = "registry.example/a".parse().unwrap();
-        let authenticator = Authenticator::new(&reference, None).unwrap();
+        let authenticator = Authenticator::new(&reference, "https://1.1.1.1", None).unwrap();
         let client = Client::new(hullmark_http::ClientOptions::default()).unwrap();
         for (challenge, expected) in [
-            ("Bearer realm=\"http://127.0.0.1:1/token\"", "on this machine for a token"),
-            ("Bearer realm=\"https://[::1]/token\"", "on this machine for a token"),
+            ("Bearer realm=\"http://127.0.0.1:1/token\"", "which is not a public address"),
+            ("Bearer realm=\"https://169.254.169.254/token\"", "which is not a public address"),
+            ("Bearer realm=\"https://[::1]/token\"", "which is not a public address"),
             ("Bearer realm=\"http://auth.example/token\"", "is plain HTTP"),
             ("Bearer realm=\"file:///etc/passwd\"", "is not an address that can be used"),
             ("Bearer service=x", "has no realm"),

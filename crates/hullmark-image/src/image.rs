@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hullmark_http::ClientOptions;
 use hullmark_types::{Diagnostic, Digest, ImageConfig, LayerInfo, Platform, Subject};
@@ -124,6 +124,24 @@ pub fn open(target: &Target, options: &AcquireOptions) -> Result<Image, ImageErr
         }
         Target::Registry(reference) => crate::registry::open(reference, options),
     }?;
+    bounded(image, options)
+}
+
+/// Opens the image with the manifest (or index) `digest` whose blobs are already here, as `blobs/ALGORITHM/HEX` in `directory`.
+/// `name` is the reference that it has in its registry.
+///
+/// # Errors
+/// When a blob is missing or damaged, or what describes the image cannot be read.
+pub fn open_blobs(
+    directory: &Path,
+    digest: &Digest,
+    name: &str,
+    options: &AcquireOptions,
+) -> Result<Image, ImageError> {
+    bounded(oci::open_blobs(directory, digest, name, options)?, options)
+}
+
+fn bounded(image: Image, options: &AcquireOptions) -> Result<Image, ImageError> {
     if image.layers.len() > options.limits.max_layers {
         return Err(ImageError::Limit {
             place: image.subject.name,

@@ -2,10 +2,12 @@
 //!
 //! [`Target`] says where an image is, [`open`] makes an [`Image`] of it (subject, configuration, layers), and
 //! [`Image::walk`] hands the entries of each layer to an [`ImageVisitor`], in one streaming pass with every digest
-//! verified. Hostile input is the normal case: see [`Limits`].
+//! verified. Hostile input is the normal case: see [`Limits`]. [`RegistryClient`] is for those who pass on what a registry
+//! holds; [`open_blobs`] takes apart what they have fetched.
 
 mod archive;
 mod auth;
+mod client;
 mod compression;
 mod docker_archive;
 mod documents;
@@ -20,9 +22,10 @@ mod tar;
 mod target;
 mod walk;
 
+pub use client::{Blob, Document, DocumentHead, Page, RegistryClient, RegistryOptions};
 pub use compression::Compression;
 pub use error::{ImageError, TargetError};
-pub use image::{AcquireOptions, Image, NoProgress, Progress, open};
+pub use image::{AcquireOptions, Image, NoProgress, Progress, open, open_blobs};
 pub use limits::Limits;
 pub use target::Target;
 pub use walk::{Entry, EntryKind, ImageVisitor, LayerOutcome, LayerVisitor, walk_layer};

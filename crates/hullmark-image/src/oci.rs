@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hullmark_types::{Diagnostic, Digest, DigestAlgorithm, LayerInfo, Subject, SubjectKind};
 
@@ -54,32 +54,62 @@ pub(crate) fn open_layout(
     name: Option<&str>,
     options: &AcquireOptions,
 ) -> Result<Image, ImageError> {
-    let limit = options.limits.max_document_size;
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        move |source| ImageError::Io { path, source }
-    };
-    let document = |file: &Path| -> Result<Vec<u8>, ImageError> {
-        let mut bytes = Vec::new();
-        let opened = File::open(file).map_err(io(file))?;
-        opened.take(limit + 1).read_to_end(&mut bytes).map_err(io(file))?;
-        if bytes.len() as u64 > limit {
-            return Err(ImageError::Limit {
-                place: file.display().to_string(),
-                problem: format!("a document of more than {limit} bytes"),
-            });
-        }
-        Ok(bytes)
-    };
-    let blob = |digest: &Digest| path.join("blobs").join(digest.algorithm().name()).join(digest.hex());
     let index_path = path.join("index.json");
-    let index: ManifestOrIndex = read(&index_path.display().to_string(), &document(&index_path)?)?;
+    let index: ManifestOrIndex = read(&index_path.display().to_string(), &document(&index_path, options)?)?;
     let place = path.display().to_string();
-    let mut fetch = |descriptor: &Descriptor| document(&blob(&descriptor.digest));
+    let mut fetch = |descriptor: &Descriptor| document(&blob(path, &descriptor.digest), options);
     let described = describe_layout(&place, index, name, options, &mut fetch)?;
-    let stored = |layer: &Blob| Some(blob(&layer.digest)).filter(|path| !layer.foreign || path.exists());
-    let files = described.blobs.iter().map(stored).collect();
+    let files = files(path, &described);
     Ok(described.into_image(Source::Files(files), options))
+}
+
+/// Opens an image by its digest; the directory needs no `index.json`.
+pub(crate) fn open_blobs(
+    path: &Path,
+    digest: &Digest,
+    name: &str,
+    options: &AcquireOptions,
+) -> Result<Image, ImageError> {
+    let bytes = document(&blob(path, digest), options)?;
+    let mut hasher = hullmark_types::Hasher::new(digest.algorithm());
+    hasher.update(&bytes);
+    let got = hasher.finish();
+    if got != *digest {
+        return Err(ImageError::DigestMismatch { place: name.to_owned(), expected: digest.clone(), got });
+    }
+    let mut fetch = |descriptor: &Descriptor| document(&blob(path, &descriptor.digest), options);
+    let mut described = describe(name, digest.clone(), &bytes, options, &mut fetch)?;
+    described.subject.references = vec![name.to_owned()];
+    let files = files(path, &described);
+    Ok(described.into_image(Source::Files(files), options))
+}
+
+/// The path of a blob in a layout.
+fn blob(layout: &Path, digest: &Digest) -> PathBuf {
+    layout.join("blobs").join(digest.algorithm().name()).join(digest.hex())
+}
+
+/// The files of the layers; foreign ones may be absent.
+fn files(layout: &Path, described: &Described) -> Vec<Option<PathBuf>> {
+    let stored =
+        |layer: &Blob| Some(blob(layout, &layer.digest)).filter(|path| !layer.foreign || path.exists());
+    described.blobs.iter().map(stored).collect()
+}
+
+/// Reads a file that is a manifest, an index or a configuration.
+fn document(file: &Path, options: &AcquireOptions) -> Result<Vec<u8>, ImageError> {
+    let limit = options.limits.max_document_size;
+    let failed = |source| ImageError::Io { path: file.to_owned(), source };
+    let mut bytes = Vec::new();
+    let opened = File::open(file).map_err(failed)?;
+    opened.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+    match bytes.len() as u64 > limit {
+        true => Err(ImageError::Limit {
+            place: file.display().to_string(),
+            problem: format!("a document of more than {limit} bytes"),
+        }),
+        false => Ok(bytes),
+    }
 }
 
 pub(crate) fn open_archive(

@@ -71,10 +71,11 @@ impl Repository {
             true => "http",
             false => "https",
         };
+        let address = format!("{scheme}://{host}");
         Ok(Self {
             client,
-            base: format!("{scheme}://{host}/v2/{}", reference.repository),
-            authenticator: Authenticator::new(reference, options.auth_file.as_deref())?,
+            base: format!("{address}/v2/{}", reference.repository),
+            authenticator: Authenticator::new(reference, &address, options.auth_file.as_deref())?,
             reference: reference.clone(),
             max_document: options.limits.max_document_size,
         })
@@ -116,33 +117,43 @@ impl Repository {
         }
         match response.is_success() {
             true => Ok(response),
-            false => Err(self.refused(path, response)),
+            false => {
+                let subject = format!("{}/{path}", self.reference.repository);
+                Err(refusal(&self.reference.registry, subject, response, &self.authenticator))
+            }
         }
     }
+}
 
-    fn refused(&self, path: &str, response: Response) -> ImageError {
-        #[derive(Deserialize)]
-        struct Answer {
-            errors: Vec<Error>,
-        }
-        #[derive(Deserialize)]
-        struct Error {
-            #[serde(default)]
-            code: String,
-            #[serde(default)]
-            message: String,
-        }
-        let status = response.status();
-        let body = response.read_limited(64 * 1024).unwrap_or_default();
-        let said = serde_json::from_slice::<Answer>(&body)
-            .map(|answer| {
-                let errors = answer.errors.into_iter().take(3);
-                errors.map(|error| format!("{} {}", error.code, error.message)).collect::<Vec<_>>().join("; ")
-            })
-            .unwrap_or_default();
-        let said: String = said.chars().filter(|character| !character.is_control()).take(500).collect();
-        let hint = match status {
-            401 | 403 => self.authenticator.hint(),
+/// What a registry said when it refused, with a hint.
+pub(crate) fn refusal(
+    registry: &str,
+    subject: String,
+    response: Response,
+    authenticator: &Authenticator,
+) -> ImageError {
+    #[derive(Deserialize)]
+    struct Answer {
+        errors: Vec<Error>,
+    }
+    #[derive(Deserialize)]
+    struct Error {
+        #[serde(default)]
+        code: String,
+        #[serde(default)]
+        message: String,
+    }
+    let status = response.status();
+    let body = response.read_limited(64 * 1024).unwrap_or_default();
+    let said = serde_json::from_slice::<Answer>(&body)
+        .map(|answer| {
+            let errors = answer.errors.into_iter().take(3);
+            errors.map(|error| format!("{} {}", error.code, error.message)).collect::<Vec<_>>().join("; ")
+        })
+        .unwrap_or_default();
+    let said: String = said.chars().filter(|character| !character.is_control()).take(500).collect();
+    let hint = match status {
+            401 | 403 => authenticator.hint(),
             404 => {
                 "\nhint: check the repository and the tag; private repositories also answer so without credentials"
                     .to_owned()
@@ -150,12 +161,11 @@ impl Repository {
             429 => "\nhint: the registry limits how often it is asked; log in, or try again later".to_owned(),
             _ => String::new(),
         };
-        let separator = if said.is_empty() { "" } else { ": " };
-        ImageError::Registry {
-            registry: self.reference.registry.clone(),
-            subject: format!("{}/{path}", self.reference.repository),
-            status,
-            detail: format!("{separator}{said}{hint}"),
-        }
+    let separator = if said.is_empty() { "" } else { ": " };
+    ImageError::Registry {
+        registry: registry.to_owned(),
+        subject,
+        status,
+        detail: format!("{separator}{said}{hint}"),
     }
 }
