@@ -1,6 +1,7 @@
 //! The client of a whole registry, and images whose blobs are here already.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+#[expect(dead_code, clippy::panic, reason = "other tests use the rest")]
 mod common;
 
 use std::io::Read;
