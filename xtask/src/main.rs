@@ -1,10 +1,11 @@
-//! Developer tasks: `cargo xtask test`, `tidy` and `demo`.
+//! Developer tasks: `cargo xtask test`, `tidy`, `demo` and `hook`.
 //!
 //! Each task is one module with a `run` function that says how it ended: [`Ending`]. A task that could not do its
 //! work at all returns an error, which is exit code 2, so that "failed" and "could not tell" are never mixed.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "tasks talk to the developer who typed them")]
 
 mod demo;
+mod hook;
 mod layers;
 mod process;
 mod system;
@@ -29,6 +30,7 @@ Tasks:
            --only-image     assemble the two images and stop
            --binary FILE    show this hullmark instead of building one
            --full-feeds     take every advisory feed that answers (slower)
+  hook   Build hullmark-hook as one static file, and print where it is
   help   Print this
 
 Exit codes: 0 all is well, 1 something failed, 2 the task could not do its work
@@ -53,9 +55,10 @@ fn main() -> ExitCode {
             Ok(options) => demo::run(&options),
             Err(message) => return refuse(&message),
         },
+        ["hook"] => hook::run(),
         ["help" | "--help" | "-h"] | [_, "--help" | "-h"] => return help(),
         [] => return refuse("which task?"),
-        ["test" | "tidy", option, ..] => return refuse(&format!("unexpected argument `{option}`")),
+        ["test" | "tidy" | "hook", option, ..] => return refuse(&format!("unexpected argument `{option}`")),
         [task, ..] => return refuse(&format!("no task `{task}`")),
     };
     conclude(outcome)
