@@ -1,0 +1,10 @@
+//! The admission webhook.
+
+use axum::Router;
+
+use crate::state::Shared;
+
+/// The routes.
+pub fn router() -> Router<Shared> {
+    Router::new()
+}

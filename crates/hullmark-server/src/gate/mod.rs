@@ -1,0 +1,10 @@
+//! The registry gate.
+
+use axum::Router;
+
+use crate::state::Shared;
+
+/// The routes.
+pub fn router() -> Router<Shared> {
+    Router::new()
+}

@@ -1,0 +1,55 @@
+//! What every route works with.
+
+use std::sync::Arc;
+
+use hullmark_report::Tool;
+use hullmark_store::Store;
+use hullmark_types::Digest;
+use jiff::Timestamp;
+
+use crate::config::Config;
+use crate::judge::Judge;
+use crate::trail::Trail;
+
+/// Gives the current time; passed in.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Fills bytes from a random source; passed in.
+pub type Entropy = Arc<dyn Fn(&mut [u8]) -> std::io::Result<()> + Send + Sync>;
+
+/// What the server takes from its surroundings.
+#[derive(Clone)]
+pub struct Environment {
+    /// The time.
+    pub clock: Clock,
+    /// The random source.
+    pub entropy: Entropy,
+    /// This program.
+    pub tool: Tool,
+    /// Digest of this program's file, where it can be read.
+    pub binary: Option<Digest>,
+}
+
+/// What every route works with. Cheap to clone.
+#[derive(Clone)]
+pub struct Shared {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// What is remembered.
+    pub store: Arc<dyn Store>,
+    /// Gives verdicts.
+    pub judge: Judge,
+    /// Records.
+    pub trail: Trail,
+    /// The time.
+    pub clock: Clock,
+    /// The random source.
+    pub entropy: Entropy,
+}
+
+impl Shared {
+    /// The current time.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+}

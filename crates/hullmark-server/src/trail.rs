@@ -1,0 +1,196 @@
+//! The one writer of the ledger. Records of all routes are appended in groups, so that many cost one flush.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use hullmark_ledger::{Ledger, LedgerError, MAX_ENTRY_SIZE};
+use hullmark_types::{
+    Actor, Answer, CanonicalError, EnforcementMode, Point, TRAIL_SCHEMA, TrailKind, TrailRecord,
+    canonical_json,
+};
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+
+/// The most entries that are appended at once.
+const MAX_GROUP: usize = 512;
+
+/// How many records wait for the writer; whoever comes then waits before.
+const QUEUE: usize = 1024;
+
+/// The most characters of the message of a record.
+const MAX_MESSAGE: usize = 2000;
+
+/// A record could not be put into the ledger. Nothing that needs it may be told.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TrailError {
+    /// The record has no canonical form.
+    #[error("the record cannot be written: {0}")]
+    Record(String),
+    /// The record is too large.
+    #[error("the record has {length} bytes; a ledger entry has at most {MAX_ENTRY_SIZE}")]
+    TooLarge {
+        /// Its length.
+        length: usize,
+    },
+    /// The ledger refuses.
+    #[error("the ledger cannot be written: {0}")]
+    Ledger(String),
+    /// The writer has ended: the server is shutting down, or the writer broke.
+    #[error("the ledger is not written to any more")]
+    Closed,
+}
+
+impl From<CanonicalError> for TrailError {
+    fn from(error: CanonicalError) -> Self {
+        Self::Record(error.to_string())
+    }
+}
+
+struct Wanted {
+    entry: Vec<u8>,
+    reply: oneshot::Sender<Result<u64, TrailError>>,
+}
+
+struct State {
+    origin: String,
+    broken: AtomicBool,
+    size: AtomicU64,
+}
+
+/// Records. Cheap to clone; all clones feed one thread, which owns the ledger and ends when the last clone is dropped.
+#[derive(Clone)]
+pub struct Trail {
+    sender: mpsc::Sender<Wanted>,
+    state: Arc<State>,
+}
+
+impl Trail {
+    /// Starts the writer.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn start(ledger: Ledger) -> std::io::Result<Self> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let state = Arc::new(State {
+            origin: ledger.origin().to_owned(),
+            broken: AtomicBool::new(false),
+            size: AtomicU64::new(ledger.size()),
+        });
+        let shared = Arc::clone(&state);
+        std::thread::Builder::new()
+            .name("ledger".to_owned())
+            .spawn(move || write_all(ledger, receiver, &shared))?;
+        Ok(Self { sender, state })
+    }
+
+    /// Appends the record and returns the number of its entry once it is on the disk under a signed checkpoint.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written. Nothing that needs the record may be told then.
+    pub async fn record(&self, record: &TrailRecord) -> Result<u64, TrailError> {
+        self.append(canonical_json(record)?).await
+    }
+
+    /// The same for an entry that is made elsewhere (a verdict record), as canonical JSON.
+    ///
+    /// # Errors
+    /// As [`Trail::record`].
+    pub async fn append(&self, entry: Vec<u8>) -> Result<u64, TrailError> {
+        if entry.len() > MAX_ENTRY_SIZE {
+            return Err(TrailError::TooLarge { length: entry.len() });
+        }
+        let (reply, answer) = oneshot::channel();
+        self.sender.send(Wanted { entry, reply }).await.map_err(|_| TrailError::Closed)?;
+        answer.await.map_err(|_| TrailError::Closed)?
+    }
+
+    /// The name of the ledger.
+    pub fn origin(&self) -> &str {
+        &self.state.origin
+    }
+
+    /// Whether the last append failed.
+    pub fn is_broken(&self) -> bool {
+        self.state.broken.load(Ordering::Relaxed)
+    }
+
+    /// How many entries the ledger had after the last append.
+    pub fn size(&self) -> u64 {
+        self.state.size.load(Ordering::Relaxed)
+    }
+}
+
+/// A record of what happened at `time`; the caller fills in what else is known.
+pub fn note(
+    kind: TrailKind,
+    point: Point,
+    answer: Answer,
+    message: impl Into<String>,
+    actor: Actor,
+    time: Timestamp,
+) -> TrailRecord {
+    let mut message: String = message.into();
+    if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
+        message.truncate(end);
+    }
+    TrailRecord {
+        schema: TRAIL_SCHEMA,
+        kind,
+        point,
+        mode: EnforcementMode::Enforce,
+        answer,
+        image: None,
+        verdict: None,
+        reasons: Vec::new(),
+        message,
+        actor,
+        detail: std::collections::BTreeMap::new(),
+        repeats: 0,
+        degraded: Vec::new(),
+        time,
+    }
+}
+
+/// The thread: takes what waits, appends it at once, answers everyone.
+fn write_all(mut ledger: Ledger, mut receiver: mpsc::Receiver<Wanted>, state: &State) {
+    let mut group = Vec::new();
+    while let Some(first) = receiver.blocking_recv() {
+        group.push(first);
+        while group.len() < MAX_GROUP {
+            match receiver.try_recv() {
+                Ok(next) => group.push(next),
+                Err(_) => break,
+            }
+        }
+        let entries: Vec<Vec<u8>> =
+            group.iter_mut().map(|wanted| std::mem::take(&mut wanted.entry)).collect();
+        let result = ledger.append(&entries);
+        state.broken.store(result.is_err(), Ordering::Relaxed);
+        state.size.store(ledger.size(), Ordering::Relaxed);
+        match result {
+            Ok(receipts) => {
+                for (wanted, receipt) in group.drain(..).zip(receipts) {
+                    // Whoever asked may have given up; the record stays all the same.
+                    let _ = wanted.reply.send(Ok(receipt.index));
+                }
+            }
+            Err(error) => {
+                let error = failure(&error);
+                tracing::error!(%error, records = group.len(), "the ledger cannot be written");
+                for wanted in group.drain(..) {
+                    let _ = wanted.reply.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+}
+
+fn failure(error: &LedgerError) -> TrailError {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    TrailError::Ledger(text)
+}
