@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RANGE, RETRY_AFTER,
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RANGE,
+    RETRY_AFTER,
 };
 use reqwest::{Method, Url};
 
@@ -202,6 +203,18 @@ impl Client {
             address: address.to_owned(),
             named_by: None,
             headers: Vec::new(),
+            body: None,
+        }
+    }
+
+    /// Begins a POST request. It is sent once, whatever `retries` says, and redirects of it are answers: only the caller
+    /// knows whether it may be repeated.
+    pub fn post(&self, address: &str, media_type: &'static str, body: Vec<u8>) -> Request<'_> {
+        Request {
+            method: Method::POST,
+            headers: vec![(CONTENT_TYPE, HeaderValue::from_static(media_type))],
+            body: Some(body),
+            ..self.get(address)
         }
     }
 
@@ -255,6 +268,7 @@ pub struct Request<'a> {
     address: String,
     named_by: Option<String>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    body: Option<Vec<u8>>,
 }
 
 impl Request<'_> {
@@ -296,7 +310,9 @@ impl Request<'_> {
     ///
     /// # Errors
     /// When there is no answer.
-    pub fn send(self) -> Result<Response, HttpError> {
+    pub fn send(mut self) -> Result<Response, HttpError> {
+        let mut body = self.body.take();
+        let once = body.is_some();
         let mut url = self.client.check(&self.address)?;
         let first_host = origin(&url);
         let asked = match &self.named_by {
@@ -311,10 +327,10 @@ impl Request<'_> {
         let limit = options.max_redirects;
         for _ in 0..=limit {
             let same_host = origin(&url) == first_host;
-            let response = self.send_to(&url, same_host, reach)?;
+            let response = self.send_to(&url, same_host, reach, body.take())?;
             let target = response.headers().get(LOCATION).and_then(|target| target.to_str().ok());
             match target {
-                Some(target) if response.status().is_redirection() => {
+                Some(target) if response.status().is_redirection() && !once => {
                     let next = url.join(target).map_err(|_| HttpError::Address {
                         address: redact(url.as_str()),
                         expected: "a redirect to an address",
@@ -346,19 +362,24 @@ impl Request<'_> {
         url: &Url,
         same_host: bool,
         reach: Reach,
+        mut body: Option<Vec<u8>>,
     ) -> Result<reqwest::blocking::Response, HttpError> {
         let options = &self.client.options;
         let host = url.host_str().unwrap_or_default();
         let client = self.client.reaching(host, reach)?;
+        let retries = if body.is_some() { 0 } else { options.retries };
         let mut attempt = 0;
         loop {
             let mut request = client.request(self.method.clone(), url.clone());
             for (name, value) in self.headers.iter().filter(|(name, _)| same_host || *name != AUTHORIZATION) {
                 request = request.header(name, value);
             }
+            if let Some(body) = body.take() {
+                request = request.body(body);
+            }
             let result = request.send();
             attempt += 1;
-            let last = attempt > options.retries;
+            let last = attempt > retries;
             match result {
                 Ok(response) if !last && is_transient(response.status().as_u16()) => {
                     let headers = response.headers();

@@ -368,3 +368,19 @@ fn proxies_of_the_environment_are_used_for_other_machines_only() {
     let paths: Vec<String> = proxy.asked().into_iter().map(|asked| asked.path).collect();
     assert_eq!(paths, ["http://feeds.example/a", "http://feeds.example/to-loopback"]);
 }
+
+#[test]
+fn what_is_posted_is_sent_once_and_not_to_where_a_redirect_leads() {
+    let server = busy(503, 1, "0");
+    let response = client().post(&server.url(), "application/json", b"{}".to_vec()).send().unwrap();
+    assert_eq!(response.status(), 503);
+    let asked = server.asked();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].method, "POST");
+    assert_eq!(asked[0].headers.get("content-type").map(String::as_str), Some("application/json"));
+    assert_eq!(asked[0].body, b"{}");
+
+    let server = Server::new(|_| Answer::new(307, "").header("location", "/elsewhere"));
+    assert_eq!(client().post(&server.url(), "text/plain", Vec::new()).send().unwrap().status(), 307);
+    assert_eq!(server.asked().len(), 1);
+}

@@ -1,7 +1,7 @@
 //! An HTTP/1.1 server on the loopback interface, on threads of its own.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -20,6 +20,8 @@ pub struct Asked {
     pub path: String,
     /// Headers; names in lower case.
     pub headers: BTreeMap<String, String>,
+    /// Body, when its length was stated.
+    pub body: Vec<u8>,
 }
 
 /// What a server answers.
@@ -125,7 +127,12 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Asked>>, handler: &Handler) {
                 None => break,
             };
         }
-        let asked = Asked { method, path, headers };
+        let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let mut body = vec![0; length];
+        if reader.read_exact(&mut body).is_err() {
+            return;
+        }
+        let asked = Asked { method, path, headers, body };
         log.lock().expect("not poisoned").push(asked.clone());
         let answer = handler(&asked);
         let mut head = format!("HTTP/1.1 {} X\r\nContent-Length: {}\r\n", answer.status, answer.body.len());
