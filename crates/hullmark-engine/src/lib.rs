@@ -21,5 +21,6 @@ pub use record::{
 };
 pub use target::{Target, TargetError};
 pub use trail::{
-    Relation, TRAIL_DOCUMENT_SCHEMA, Trail, TrailEntry, TrailLimits, TrailRow, describe, trail_of,
+    EvidenceContent, Relation, TRAIL_DOCUMENT_SCHEMA, Trail, TrailEntry, TrailLimits, TrailRow,
+    UnrelatedError, check_evidence, describe, trail_of,
 };

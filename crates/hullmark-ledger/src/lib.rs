@@ -4,7 +4,7 @@
 //! [`Ledger`] is opened on a directory; [`Ledger::append`] takes entries (opaque bytes, for Hullmark the canonical JSON
 //! of a verdict record) and returns when they are on the disk and signed. [`Ledger::prove`] makes a [`Proof`], which
 //! [`verify_proof`] checks with nothing but the entry and the [`VerifierKey`]. [`verify_log`] recomputes everything and
-//! names the first entry that does not match.
+//! names the first entry that does not match. [`Ledger::evidence`] bundles several entries with their proofs.
 //!
 //! The directory:
 //!
@@ -24,6 +24,7 @@ mod append;
 mod bundle;
 mod checkpoint;
 mod error;
+mod evidence;
 mod files;
 mod frontier;
 mod hash;
@@ -45,6 +46,10 @@ pub use append::Receipt;
 pub use bundle::{BundleError, MAX_BUNDLE_SIZE, MAX_ENTRY_SIZE, parse_bundle};
 pub use checkpoint::{Checkpoint, parse_checkpoint};
 pub use error::{Culprit, EntryMismatch, FormatError, LedgerError, NodeMismatch};
+pub use evidence::{
+    EVIDENCE_FORMAT, Evidence, EvidenceDocument, EvidenceEntry, EvidenceError, EvidenceProven,
+    MAX_EVIDENCE_DOCUMENTS, MAX_EVIDENCE_ENTRIES, MAX_EVIDENCE_SIZE, parse_evidence,
+};
 pub use frontier::LeafHashes;
 pub use hash::{HASH_SIZE, NodeHash};
 pub use key::{SignerKey, VerifierKey};

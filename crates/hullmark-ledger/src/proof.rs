@@ -13,7 +13,7 @@ use crate::note::MAX_NOTE_SIZE;
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
 
 /// Most hashes an audit path can have in a tree of fewer than 2^63 entries.
-const MAX_HASHES: usize = 63;
+pub(crate) const MAX_HASHES: usize = 63;
 
 /// Most bytes of opaque extra data, encoded.
 const MAX_EXTRA: usize = 256 * 1024;

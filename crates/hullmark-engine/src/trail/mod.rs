@@ -7,6 +7,7 @@
 //! from. Any of them leads to the others, because verdict records name all. Two images are never joined by what they
 //! share besides: a policy, an advisory database, an exception, or an index that lists both.
 
+mod content;
 mod head;
 mod identity;
 mod row;
@@ -19,6 +20,7 @@ use hullmark_types::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use content::{EvidenceContent, UnrelatedError, check_evidence};
 pub use row::{TrailRow, describe};
 
 use self::head::Head;

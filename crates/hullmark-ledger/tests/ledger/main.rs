@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 mod common;
+mod evidence;
 mod log;
 mod merkle;
 mod parsers;
