@@ -81,6 +81,8 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Unix socket for gates on this machine.
     pub local_socket: Option<PathBuf>,
+    /// Directory where hooks on this machine keep what they decided while nobody answered on the socket.
+    pub hook_records: Option<PathBuf>,
     /// Directory of the store, the ledger and its key.
     pub data_directory: PathBuf,
     /// Certificate and key.
@@ -250,6 +252,8 @@ pub struct AdmissionConfig {
     pub default_registry: String,
     /// Host and port under which nodes know the gate: names of images there are mapped back to those of the upstream.
     pub gate: Option<String>,
+    /// Whether the API server must present a token of the role `agent`.
+    pub require_token: bool,
 }
 
 /// How the log is written.
@@ -321,7 +325,7 @@ impl Default for GateConfig {
 
 impl Default for AdmissionConfig {
     fn default() -> Self {
-        Self { enabled: false, default_registry: "docker.io".to_owned(), gate: None }
+        Self { enabled: false, default_registry: "docker.io".to_owned(), gate: None, require_token: false }
     }
 }
 
