@@ -2,12 +2,15 @@
 """Verifies a Hullmark ledger without Hullmark: Python 3.9 or later, standard library only.
 
     verify_ledger.py LOG_DIR [--key VKEY_FILE] [--proof FILE --entry FILE]
+    verify_ledger.py --bundle FILE [--key VKEY_FILE]
 
 Written from the specifications alone, so that two implementations have to agree:
 tlog-tiles, tlog-checkpoint, signed-note and tlog-proof (https://c2sp.org), RFC 6962 (tree), RFC 8032 (Ed25519).
 
 Reads the checkpoint and checks its signature, hashes every entry, compares every hash of every tile, and the root.
-With --proof and --entry it also checks that proof. Exit code 0: all of it holds. 1: something does not; the message
+With --proof and --entry it also checks that proof. With --bundle it checks an evidence bundle (`hullmark ledger export`,
+described in docs/ledger.md) without the log: signature, every proof, and that every entry belongs to the image that the
+bundle is about. Exit code 0: all of it holds. 1: something does not; the message
 names the entry. 2: wrong usage.
 """
 
@@ -15,7 +18,9 @@ import argparse
 import base64
 import binascii
 import hashlib
+import json
 import os
+import re
 import sys
 
 WIDTH = 256
@@ -349,6 +354,204 @@ def verify_proof(data, entry, key, what):
     return index, size
 
 
+# --- evidence bundles ----------------------------------------------------------------------------------------------
+
+MAX_EVIDENCE = 256 * 1024 * 1024
+DIGEST = re.compile(r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})(?![0-9A-Fa-f])")
+ADMINISTRATIVE = ("policy", "exception", "server", "token")
+
+
+def members(pairs):
+    """An object of a JSON document; a name that is there twice is refused."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Invalid("a JSON object has two members of one name")
+    return found
+
+
+def no_number(word):
+    """Refuses NaN and Infinity, which JSON does not have."""
+    raise Invalid(f"`{word}` is not JSON")
+
+
+def read_json(text, what):
+    """Reads a JSON document, strictly."""
+    try:
+        return json.loads(text, object_pairs_hook=members, parse_constant=no_number)
+    except (ValueError, RecursionError) as error:
+        raise Invalid(f"{what}: not a JSON document: {error}")
+
+
+def is_number(value):
+    """Whether a value is a whole number; Python takes true for 1."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def shape(value, form, what):
+    """Checks that an object has exactly these members of these types."""
+    if not isinstance(value, dict) or set(value) != set(form):
+        raise Invalid(f"{what}: expected an object with exactly {', '.join(sorted(form))}")
+    for name, kind in form.items():
+        if not (is_number(value[name]) if kind is int else isinstance(value[name], kind)):
+            raise Invalid(f"{what}: `{name}` is of the wrong type")
+
+
+def digest_texts(texts):
+    """All digests that stand in some texts."""
+    return {digest for text in texts for digest in DIGEST.findall(text)}
+
+
+class Record:
+    """What of an entry says what it is about."""
+
+    def __init__(self, entry, what):
+        value = read_json(utf8(entry, what), what)
+        if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
+            raise Invalid(f"{what}: not a record")
+        self.kind = value["kind"]
+        self.details = [text for text in (value.get("detail") or {}).values() if isinstance(text, str)]
+        subject = value.get("subject")
+        image = subject if subject is not None else value.get("image") or {}
+        self.index, self.manifest, self.config = (image.get(name) for name in ("index", "manifest", "config"))
+        self.names = [image.get("name") or "", *(image.get("references") or [])]
+        inputs = value.get("inputs") or {}
+        self.rests_on = {inputs.get(name) for name in ("policy", "exceptions", "database")}
+        used = ("used", "expiring-soon")
+        self.exceptions = {e["id"] for e in value.get("exceptions") or [] if e.get("status") in used}
+        link = value.get("verdict")
+        if isinstance(link, dict):
+            self.rests_on |= {link.get("policy_digest"), link.get("database")}
+            self.exceptions |= set(link.get("exceptions") or [])
+        self.rests_on.discard(None)
+
+    def digests(self):
+        """The digests of its image."""
+        return {digest for digest in (self.index, self.manifest, self.config) if digest}
+
+    def is_administrative(self):
+        """Whether it is about no image whatever it names."""
+        return self.kind in ADMINISTRATIVE
+
+
+class Image:
+    """The digests of the image that a bundle is about, as far as its records tell them."""
+
+    def __init__(self, about, records):
+        self.about, self.own, self.indexes = about, {about}, set()
+        images = [record for record in records if not record.is_administrative()]
+        about_is_index = any(record.index == about for record in images)
+        before = None
+        while before != (len(self.own), len(self.indexes)):
+            before = len(self.own), len(self.indexes)
+            for record in images:
+                if self.names(record):
+                    self.own |= {digest for digest in (record.manifest, record.config) if digest}
+                    # An image does not lead to the others in its index, nor an index to other indexes.
+                    if record.index and not about_is_index:
+                        self.indexes.add(record.index)
+
+    def names(self, record):
+        """Whether the record names the image by a digest that no other image has."""
+        return record.manifest in self.own or record.config in self.own or record.index == self.about
+
+    def is_of(self, record):
+        """Whether the record is about the image."""
+        known = self.own | self.indexes
+        if record.is_administrative():
+            return False
+        if digest_texts(record.details) & known:
+            return True
+        if record.digests():
+            return self.names(record) or record.digests() <= known
+        return bool(digest_texts(record.names) & known)
+
+
+def check_content(about, entries, documents):
+    """Checks that all entries belong to one image; gives how many are about it and how many those rest on."""
+    try:
+        records = {index: Record(entry, f"entry {index}") for index, entry in entries}
+    except (AttributeError, KeyError, TypeError):
+        raise Invalid("an entry is not a record")
+    image = Image(about, records.values())
+    ours = {index for index, record in records.items() if image.is_of(record)}
+    if not ours:
+        raise Invalid(f"no entry is about {about}")
+    rests_on = set().union(*(records[index].rests_on for index in ours))
+    exceptions = set().union(*(records[index].exceptions for index in ours))
+    for index, record in records.items():
+        basis = rests_on if record.kind in ("policy", "server") else exceptions if record.kind == "exception" else set()
+        if index not in ours and not basis & set(record.details):
+            raise Invalid(f"entry {index} is not about {about}, nor does an entry about it rest on it")
+    for digest in documents:
+        if not any(digest in DIGEST.findall(utf8(entry, "entry")) for _, entry in entries):
+            raise Invalid(f"no entry names the document {digest}")
+    return len(ours), len(records) - len(ours)
+
+
+def verify_bundle(data, key, what):
+    """Checks an evidence bundle; gives a sentence about it."""
+    bundle = read_json(utf8(data, what), what)
+    if isinstance(bundle, dict) and bundle.get("format") != "hullmark-evidence-1":
+        raise Invalid(f"{what}: not of the format `hullmark-evidence-1`")
+    texts = {name: str for name in ("format", "about", "origin", "key", "checkpoint")}
+    shape(bundle, {**texts, "entries": list, "documents": list}, what)
+    about = bundle["about"]
+    if not DIGEST.fullmatch(about):
+        raise Invalid(f"{what}: it does not say what it is about")
+    if bundle["key"].endswith("\n"):
+        raise Invalid(f"{what}: something follows the key")
+    own = Key(bundle["key"], f"{what}, key")
+    if key is not None and (key.name, key.public) != (own.name, own.public):
+        raise Invalid(f"{what}: it is of the key `{own.name}+{own.id.hex()}`, not of the given one")
+    size, root = read_checkpoint(bundle["checkpoint"].encode(), own, f"{what}, checkpoint")
+    if bundle["origin"] != own.name:
+        raise Invalid(f"{what}: it says another origin than its key")
+    if not 0 < len(bundle["entries"]) <= 20000 or len(bundle["documents"]) > 1000:
+        raise Invalid(f"{what}: it has no entries, or too many entries or documents")
+    entries, last = [], -1
+    for position, item in enumerate(bundle["entries"]):
+        place = f"{what}, number {position}"
+        shape(item, {"index": int, "entry": str, "proof": list}, place)
+        index, entry = item["index"], from_base64(item["entry"], place)
+        if not last < index < 2**64 or len(entry) > 65535 or len(item["proof"]) > 63:
+            raise Invalid(f"{place}: out of order, or longer than any entry or proof")
+        last = index
+        if not all(isinstance(text, str) for text in item["proof"]):
+            raise Invalid(f"{place}: a hash is not a text")
+        path = [hash_from_base64(text, place) for text in item["proof"]]
+        if index >= size or root_by_path(leaf_hash(entry), index, size, path) != root:
+            raise Invalid(f"{what}: the proof of entry {index} of {size} does not hold")
+        entries.append((index, entry))
+    documents = []
+    for item in bundle["documents"]:
+        shape(item, {"digest": str, "bytes": str}, f"{what}, document")
+        found = "sha256:" + hashlib.sha256(from_base64(item["bytes"], f"{what}, document")).hexdigest()
+        if found != item["digest"] or (documents and documents[-1] >= found):
+            raise Invalid(f"{what}: the document {item['digest'][:80]} was changed, or is out of order or there twice")
+        documents.append(found)
+    ours, basis = check_content(about, entries, documents)
+    return (
+        f"{own.name}: {len(entries)} entries of {size} verified: {ours} about {about}, {basis} that those rest on, "
+        f"{len(documents)} documents"
+    )
+
+
+def run_bundle(arguments):
+    """Verifies a bundle; raises Invalid at the first thing that does not hold."""
+    what = f"`{arguments.bundle}`"
+    key = None
+    if arguments.key:
+        key = Key(utf8(read_file(arguments.key, 1024, f"`{arguments.key}`"), f"`{arguments.key}`"), f"`{arguments.key}`")
+    data = read_file(arguments.bundle, MAX_EVIDENCE, what)
+    try:
+        print(verify_bundle(data, key, what))
+    except UnicodeEncodeError:
+        raise Invalid(f"{what}: it has a text that is no Unicode text")
+    print("not verified: that the ledger has no other entries about the image; that takes the ledger")
+    if key is None:
+        print(f"the key is the bundle's own; compare it with one obtained elsewhere: {read_json(data, what)['key']}")
+
+
 def run(arguments):
     """Verifies what the arguments name; raises Invalid at the first thing that does not hold."""
     key_path = arguments.key or os.path.join(arguments.directory, "ledger.pub")
@@ -367,15 +570,18 @@ def run(arguments):
 def main():
     """Reads the command line."""
     parser = argparse.ArgumentParser(description="Verifies a Hullmark ledger without Hullmark.")
-    parser.add_argument("directory", metavar="LOG_DIR", help="the directory of the ledger")
+    parser.add_argument("directory", metavar="LOG_DIR", nargs="?", help="the directory of the ledger")
     parser.add_argument("--key", metavar="VKEY_FILE", help="the public key to trust (default: LOG_DIR/ledger.pub)")
     parser.add_argument("--proof", metavar="FILE", help="a proof to check")
     parser.add_argument("--entry", metavar="FILE", help="the entry that the proof is of")
+    parser.add_argument("--bundle", metavar="FILE", help="an evidence bundle to check without the ledger")
     arguments = parser.parse_args()
     if bool(arguments.proof) != bool(arguments.entry):
         parser.error("--proof and --entry belong together")
+    if bool(arguments.directory) == bool(arguments.bundle) or (arguments.bundle and arguments.proof):
+        parser.error("give either LOG_DIR or --bundle")
     try:
-        run(arguments)
+        run_bundle(arguments) if arguments.bundle else run(arguments)
     except Invalid as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

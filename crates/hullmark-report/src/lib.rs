@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use cyclonedx::{SbomError, cyclonedx, parse_cyclonedx};
 pub use format::{Format, UnknownFormat};
 pub use schema::json_schema;
+pub use text::safe as safe_text;
 
 /// The program that made a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Text from images, made safe for a terminal.
 
 /// Control characters, escape sequences and characters that change the direction of text are written as `\u{..}`.
-pub(crate) fn safe(text: &str) -> String {
+pub fn safe(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut safe, character| {
         match character.is_control() || is_invisible(character) {
             true => safe.extend(character.escape_unicode()),

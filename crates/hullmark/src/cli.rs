@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hullmark_policy::FailOn;
 use hullmark_report::Format;
-use hullmark_types::{Platform, Stage};
+use hullmark_types::{Digest, Platform, Stage};
 use hullmark_version::Scheme;
 
 /// Judge container images by a policy, and prove it afterwards.
@@ -57,7 +57,7 @@ pub enum Command {
     /// Show, prove and verify what was recorded
     #[command(subcommand)]
     Ledger(Ledger),
-    /// Verify a proof without the log
+    /// Verify a proof or an evidence bundle without the log
     Verify(Verify),
     /// Order versions as package managers do
     #[command(subcommand)]
@@ -104,6 +104,20 @@ pub struct LedgerArguments {
     /// Directory of the ledger [default: hullmark/ledger in the user's data directory]
     #[arg(long, value_name = "DIRECTORY", env = "HULLMARK_LEDGER")]
     pub ledger: Option<PathBuf>,
+}
+
+/// Which server, and who asks it.
+#[derive(Debug, Args)]
+pub struct ServerArguments {
+    /// Ask this server, such as `https://hullmark.example:8443`
+    #[arg(long, value_name = "URL", env = "HULLMARK_SERVER")]
+    pub server: Option<String>,
+    /// File with the token that the server knows the caller by
+    #[arg(long, value_name = "FILE", env = "HULLMARK_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// File with the certificate authorities that the server's certificate may come from, besides the system's (PEM)
+    #[arg(long, value_name = "FILE", env = "HULLMARK_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Arguments of `hullmark scan`.
@@ -248,13 +262,35 @@ pub enum Ledger {
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
     },
-    /// Print the entries about a digest (of an image, a policy, an entry, ...), or all entries
+    /// Print the life of an image: verdicts, gate decisions, admissions, starts and alerts, and what they rest on
     Show {
         /// Which ledger.
         #[command(flatten)]
         ledger: LedgerArguments,
-        /// Digest, or the number of an entry; all entries, one line each, when left out
+        /// A server's ledger instead.
+        #[command(flatten)]
+        server: ServerArguments,
+        /// Digest of the image (index, manifest or configuration), or any other digest that entries name, or the number
+        /// of an entry; all entries, one line each, when left out
         digest: Option<String>,
+        /// Form: table, or json with the entries whole
+        #[arg(long, default_value = "table")]
+        format: TableOrJson,
+    },
+    /// Write the life of an image, each entry with its proof, as one document that `hullmark verify --bundle` checks offline
+    Export {
+        /// Which ledger.
+        #[command(flatten)]
+        ledger: LedgerArguments,
+        /// Digest of the image: index, manifest or configuration
+        digest: Digest,
+        /// The document to write
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+        /// Add this document, which an entry must name by digest: a JSON report (its inventory, matches and verdict), or a
+        /// file; may be repeated
+        #[arg(long, value_name = "FILE")]
+        attach: Vec<PathBuf>,
     },
     /// Write a proof that an entry is in the log (C2SP tlog-proof, carries the entry)
     Prove {
@@ -272,15 +308,27 @@ pub enum Ledger {
 /// Arguments of `hullmark verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// The proof, as `hullmark ledger prove` writes it
-    #[arg(long, value_name = "FILE")]
-    pub proof: PathBuf,
+    /// What to verify.
+    #[command(flatten)]
+    pub evidence: EvidenceArguments,
     /// The entry that the proof is about, where the proof does not carry it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "proof")]
     pub entry: Option<PathBuf>,
-    /// File with the public key to trust, such as a copy of `ledger.pub`
+    /// File with the public key to trust, such as a copy of `ledger.pub`; a bundle holds a key, which proves less
+    #[arg(long, value_name = "FILE", required_unless_present = "bundle")]
+    pub key: Option<PathBuf>,
+}
+
+/// One of the documents that prove something.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct EvidenceArguments {
+    /// A proof, as `hullmark ledger prove` writes it
     #[arg(long, value_name = "FILE")]
-    pub key: PathBuf,
+    pub proof: Option<PathBuf>,
+    /// A bundle, as `hullmark ledger export` writes it
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
 }
 
 /// The `version` commands.

@@ -1,11 +1,12 @@
 //! What the command takes from its surroundings: the clock, the random source, directories, who asks. The stages get
 //! these as arguments; this is the only place that reads them.
 
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use hullmark_engine::Asker;
+use hullmark_http::Secret;
 use hullmark_types::{Digest, DigestAlgorithm, Hasher};
 use jiff::Timestamp;
 
@@ -60,6 +61,30 @@ pub fn auth_file(given: Option<PathBuf>) -> Option<PathBuf> {
         Some(config.join("config.json")).filter(|path| path.is_file())
     })
 }
+
+/// The token by which a server knows the caller: from the file, else from `HULLMARK_TOKEN`. Never an argument, which others
+/// on the machine can see.
+pub fn token(file: Option<&Path>) -> Result<Option<Secret>> {
+    let text = match file {
+        Some(path) => {
+            let cannot = || format!("cannot read the token in `{}`", path.display());
+            let mut text = String::new();
+            let opened = std::fs::File::open(path).with_context(cannot)?;
+            io::Read::take(opened, MAX_TOKEN).read_to_string(&mut text).with_context(cannot)?;
+            text
+        }
+        None => std::env::var("HULLMARK_TOKEN").unwrap_or_default(),
+    };
+    let token = text.trim();
+    match (token.is_empty(), file) {
+        (true, Some(path)) => bail!("the file `{}` holds no token", path.display()),
+        (true, None) => Ok(None),
+        (false, _) => Ok(Some(Secret::new(token))),
+    }
+}
+
+/// The largest file with a token, in bytes.
+const MAX_TOKEN: u64 = 4096;
 
 /// Who asks, as far as the environment says it.
 pub fn asker() -> Asker {

@@ -16,7 +16,9 @@ fn a_verdict_is_recorded_shown_and_proved() {
     place.put("image.tar", image().docker_archive());
     let report = place.report("image.tar");
     let digest = report["inventory"]["subject"]["config"].as_str().unwrap();
-    place.ok(&["ledger", "show", digest]).check(0, "\"outcome\": \"failed\"");
+    place.ok(&["ledger", "show", digest]).check(0, "build verdict  failed");
+    place.ok(&["ledger", "show", digest, "--format", "json"]).check(0, "\"outcome\": \"failed\"");
+    place.ok(&["ledger", "show"]).check(0, "\tbuild verdict\tfailed\tsha256:");
     let database = report["matches"]["database"].as_str().unwrap();
     place.ok(&["ledger", "show", database]);
     place.report("image.tar");

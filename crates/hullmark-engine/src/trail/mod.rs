@@ -53,6 +53,8 @@ pub enum Relation {
     Image,
     /// What an entry about the image rests on: it stores or changes a policy, an exception or the advisory database.
     Basis,
+    /// It names the digest, which is of no image: of a policy, an advisory database, an entry, ...
+    Mention,
 }
 
 /// One entry of a trail.

@@ -1,7 +1,7 @@
 //! One entry of a trail for people.
 
 use hullmark_types::{
-    Answer, EnforcementMode, ExceptionStatus, Point, Reason, TrailKind, TrailRecord, VerdictLink,
+    Answer, Digest, EnforcementMode, ExceptionStatus, Point, Reason, TrailKind, TrailRecord, VerdictLink,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -26,6 +26,8 @@ pub struct TrailRow {
     pub by: String,
     /// The image as it was named.
     pub image: Option<String>,
+    /// The strongest digest of the image that the entry has: of the manifest, else the configuration, else the index.
+    pub digest: Option<Digest>,
     /// Why, one sentence each.
     pub because: Vec<String>,
     /// Ids of the exceptions used.
@@ -60,6 +62,7 @@ fn of_verdict(record: &VerdictRecord) -> TrailRow {
         database: Some(record.inputs.database.short().to_owned()),
         by: asker(&record.asker),
         image: Some(record.subject.name.clone()),
+        digest: record.subject.digest().or(record.subject.index.as_ref()).cloned(),
         because: reasons(&record.reasons, record.omitted),
         exceptions: record.exceptions.iter().filter(|e| used(e.status)).map(|e| e.id.clone()).collect(),
         degraded: record.degraded.clone(),
@@ -86,6 +89,9 @@ fn of_trail(record: &TrailRecord) -> TrailRow {
         database: link.map(|link| link.database.short().to_owned()),
         by,
         image: record.image.as_ref().map(|image| image.name.clone()),
+        digest: record.image.as_ref().and_then(|image| {
+            image.manifest.as_ref().or(image.config.as_ref()).or(image.index.as_ref()).cloned()
+        }),
         because: because(record, link),
         exceptions: link.map_or_else(Vec::new, |link| link.exceptions.clone()),
         degraded: record.degraded.clone(),
@@ -118,17 +124,17 @@ fn with_mode(outcome: &str, mode: EnforcementMode, denies: bool) -> String {
     }
 }
 
-fn policy(name: &str, version: Option<u64>, digest: &hullmark_types::Digest) -> String {
+fn policy(name: &str, version: Option<u64>, digest: &Digest) -> String {
     match version {
         Some(version) => format!("{name} v{version}"),
         None => format!("{name} {}", digest.short()),
     }
 }
 
+/// The user, and the CI job or else the machine.
 fn asker(asker: &Asker) -> String {
-    match (&asker.user, &asker.host) {
-        _ if asker.job.is_some() => asker.job.clone().unwrap_or_default(),
-        (Some(user), Some(host)) => format!("{user} on {host}"),
+    match (&asker.user, asker.job.as_ref().or(asker.host.as_ref())) {
+        (Some(user), Some(place)) => format!("{user}, {place}"),
         (Some(one), None) | (None, Some(one)) => one.clone(),
         (None, None) => "unknown".to_owned(),
     }

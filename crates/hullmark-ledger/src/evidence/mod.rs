@@ -88,6 +88,13 @@ pub struct EvidenceProven {
 }
 
 impl Evidence {
+    /// Adds documents that entries name by digest.
+    pub fn attach(&mut self, documents: Vec<EvidenceDocument>) {
+        self.documents.extend(documents);
+        self.documents.sort_by_cached_key(EvidenceDocument::digest);
+        self.documents.dedup();
+    }
+
     /// Checks that the checkpoint is signed and that every entry is in the tree it speaks of. With a `key` from
     /// elsewhere, the key in the bundle must be that key; without, a bundle made up as a whole is not noticed.
     ///
@@ -119,12 +126,7 @@ impl Ledger {
     ///
     /// # Errors
     /// There is no such entry, tiles are absent or damaged, or they are not those that were signed.
-    pub fn evidence(
-        &self,
-        about: &Digest,
-        indexes: &BTreeSet<u64>,
-        documents: Vec<EvidenceDocument>,
-    ) -> Result<Evidence, LedgerError> {
+    pub fn evidence(&self, about: &Digest, indexes: &BTreeSet<u64>) -> Result<Evidence, LedgerError> {
         let (size, root) = (self.size(), self.checkpoint.root());
         let mut tree = TiledTree::new(&self.root, size);
         let mut entries = Vec::with_capacity(indexes.len());
@@ -149,9 +151,6 @@ impl Ledger {
             entries.push(EvidenceEntry { index, bytes, path });
         }
         let (key, checkpoint) = (self.verifier.clone(), self.checkpoint.clone());
-        let mut documents = documents;
-        documents.sort_by_cached_key(EvidenceDocument::digest);
-        documents.dedup();
-        Ok(Evidence { about: about.clone(), key, checkpoint, entries, documents })
+        Ok(Evidence { about: about.clone(), key, checkpoint, entries, documents: Vec::new() })
     }
 }

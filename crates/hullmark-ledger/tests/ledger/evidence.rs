@@ -17,8 +17,12 @@ fn sample(indexes: &[u64]) -> Evidence {
     let directory = tempfile::tempdir().unwrap();
     let mut ledger = open(directory.path());
     ledger.append(&entries(0..1000)).unwrap();
-    let documents = vec![EvidenceDocument { bytes: b"a policy".to_vec() }];
-    ledger.evidence(&Digest::sha256(b"image"), &indexes.iter().copied().collect(), documents).unwrap()
+    let indexes = indexes.iter().copied().collect();
+    let mut evidence = ledger.evidence(&Digest::sha256(b"image"), &indexes).unwrap();
+    let document = EvidenceDocument { bytes: b"a policy".to_vec() };
+    evidence.attach(vec![document.clone(), document]);
+    assert_eq!(evidence.documents.len(), 1);
+    evidence
 }
 
 #[test]
@@ -43,7 +47,7 @@ fn only_entries_that_are_there_can_be_exported() {
     let directory = tempfile::tempdir().unwrap();
     let mut ledger = open(directory.path());
     ledger.append(&entries(0..3)).unwrap();
-    let error = ledger.evidence(&Digest::sha256(b""), &BTreeSet::from([3]), Vec::new()).unwrap_err();
+    let error = ledger.evidence(&Digest::sha256(b""), &BTreeSet::from([3])).unwrap_err();
     assert_eq!(error.to_string(), "there is no entry 3: the ledger has 3 entries");
 }
 

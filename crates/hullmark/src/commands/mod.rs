@@ -5,6 +5,7 @@ mod documents;
 mod ledger;
 mod policy;
 mod profile;
+mod remote;
 mod sbom;
 mod scan;
 mod version;
@@ -47,7 +48,7 @@ pub fn run(cli: Cli, talk: &Talk) -> Result<Outcome> {
         Command::Db(command) => db::run(&context, command),
         Command::Policy(command) => policy::run(&context, command),
         Command::Ledger(command) => ledger::run(&context, command),
-        Command::Verify(arguments) => ledger::verify_proof(&context, &arguments),
+        Command::Verify(arguments) => ledger::verify(&context, &arguments),
         Command::Version(command) => version::run(command),
         Command::Completions { shell } => documents::completions(shell),
         Command::Man { markdown } => documents::manual(markdown),

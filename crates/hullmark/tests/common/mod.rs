@@ -6,6 +6,8 @@
     reason = "each test file uses a part of this"
 )]
 
+pub mod lifecycle;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

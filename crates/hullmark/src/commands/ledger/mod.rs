@@ -1,12 +1,16 @@
 //! `hullmark ledger` and `hullmark verify`: what was recorded, and that it was.
 
+mod evidence;
+mod show;
+mod table;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use hullmark_engine::VerdictRecord;
 use hullmark_ledger::{Ledger as Log, MAX_ENTRY_SIZE, VerifierKey, parse_proof};
 use hullmark_types::Digest;
 
+use super::remote::Remote;
 use super::{Context, read_limited};
 use crate::cli::{Ledger, Verify};
 use crate::environment;
@@ -29,17 +33,23 @@ pub fn run(context: &Context<'_>, command: Ledger) -> Result<()> {
             match proof {
                 Some(proof) => {
                     let key = key.unwrap_or_else(|| directory.join(PUBLIC_KEY_FILE));
-                    verify_proof(context, &Verify { proof, entry, key })
+                    verify_proof(&proof, entry.as_deref(), &key)
                 }
                 None => verify_log(&directory, key.as_deref()),
             }
         }
-        Ledger::Show { ledger, digest } => {
-            let log = open(ledger.ledger)?;
-            match digest {
-                Some(wanted) => show(&log, &wanted),
-                None => list(&log),
+        Ledger::Show { ledger, server, digest, format } => match Remote::open(context, &server)? {
+            Some(remote) => show::remote(&remote, digest.as_deref(), format),
+            None => {
+                let log = open(ledger.ledger)?;
+                match digest {
+                    Some(wanted) => show::local(&log, &wanted, format),
+                    None => show::list(&log, format),
+                }
             }
+        },
+        Ledger::Export { ledger, digest, output, attach } => {
+            evidence::export(context, &open(ledger.ledger)?, &digest, &output, &attach)
         }
         Ledger::Prove { ledger, entry, output } => {
             let log = open(ledger.ledger)?;
@@ -53,6 +63,15 @@ pub fn run(context: &Context<'_>, command: Ledger) -> Result<()> {
             proof.extra = Some(log.entry(index)?);
             to_file_or_stdout(output.as_deref(), |out| out.write_all(proof.to_text().as_bytes()))
         }
+    }
+}
+
+/// Runs `hullmark verify`.
+pub fn verify(context: &Context<'_>, arguments: &Verify) -> Result<()> {
+    match (&arguments.evidence.proof, &arguments.evidence.bundle, &arguments.key) {
+        (_, Some(bundle), key) => evidence::verify(context, bundle, key.as_deref()),
+        (Some(proof), None, Some(key)) => verify_proof(proof, arguments.entry.as_deref(), key),
+        _ => bail!("give --bundle, or --proof and --key"),
     }
 }
 
@@ -86,12 +105,12 @@ fn verify_log(directory: &Path, key: Option<&Path>) -> Result<()> {
 }
 
 /// Verifies a proof, and prints the entry that it proves.
-pub fn verify_proof(_context: &Context<'_>, arguments: &Verify) -> Result<()> {
-    let key = read_key(&arguments.key)?;
-    let name = || format!("`{}`", arguments.proof.display());
-    let proof = parse_proof(&read_limited(&arguments.proof, MAX_PROOF)?)
+fn verify_proof(proof: &Path, entry: Option<&Path>, key: &Path) -> Result<()> {
+    let key = read_key(key)?;
+    let name = || format!("`{}`", proof.display());
+    let proof = parse_proof(&read_limited(proof, MAX_PROOF)?)
         .with_context(|| format!("{} is not a proof", name()))?;
-    let entry = match &arguments.entry {
+    let entry = match entry {
         Some(path) => read_limited(path, MAX_ENTRY_SIZE as u64)?,
         None => proof.extra.clone().with_context(|| format!("{} carries no entry; give --entry", name()))?,
     };
@@ -114,53 +133,4 @@ fn find(log: &Log, wanted: &str) -> Result<Vec<u64>> {
     }
     let digest: Digest = wanted.parse().context("expected the number of an entry, or a digest")?;
     Ok(log.find(&digest)?)
-}
-
-fn show(log: &Log, wanted: &str) -> Result<()> {
-    let found = find(log, wanted)?;
-    if found.is_empty() {
-        bail!("no entry of the ledger is about `{wanted}`");
-    }
-    let mut entries = Vec::new();
-    for index in found {
-        entries.push(log.entry(index)?);
-    }
-    to_stdout(|out| {
-        for entry in &entries {
-            match serde_json::from_slice::<serde_json::Value>(entry) {
-                Ok(value) => serde_json::to_writer_pretty(&mut *out, &value)?,
-                Err(_) => out.write_all(entry)?,
-            }
-            out.write_all(b"\n")?;
-        }
-        Ok(())
-    })
-}
-
-fn list(log: &Log) -> Result<()> {
-    let mut failure = None;
-    to_stdout(|out| {
-        for index in 0..log.size() {
-            let entry = match log.entry(index) {
-                Ok(entry) => entry,
-                Err(error) => {
-                    failure = Some(error);
-                    break;
-                }
-            };
-            match serde_json::from_slice::<VerdictRecord>(&entry) {
-                Ok(record) => writeln!(
-                    out,
-                    "{index}\t{}\t{}\t{}\t{}",
-                    record.time,
-                    record.outcome,
-                    record.subject.digest().map_or_else(|| "-".to_owned(), ToString::to_string),
-                    record.subject.name.escape_default(),
-                )?,
-                Err(_) => writeln!(out, "{index}\t-\tnot a verdict record\t{}\t-", Digest::sha256(&entry))?,
-            }
-        }
-        Ok(())
-    })?;
-    failure.map_or(Ok(()), |error| Err(error.into()))
 }

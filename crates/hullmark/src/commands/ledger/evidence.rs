@@ -1,0 +1,141 @@
+//! `hullmark ledger export` and `hullmark verify --bundle`: the life of an image as one document that proves itself.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use hullmark_engine::{EvidenceContent, Relation, TrailEntry, TrailLimits, check_evidence, trail_of};
+use hullmark_ledger::{
+    Evidence, EvidenceDocument, EvidenceProven, Ledger as Log, MAX_EVIDENCE_DOCUMENTS, MAX_EVIDENCE_ENTRIES,
+    MAX_EVIDENCE_SIZE, parse_evidence,
+};
+use hullmark_types::{Digest, canonical_json};
+
+use super::table::write_entries;
+use super::{Context, read_key, read_limited};
+use crate::output::{to_file_or_stdout, to_stdout};
+
+/// The largest document that is attached, in bytes.
+const MAX_ATTACHMENT: u64 = 64 * 1024 * 1024;
+
+/// Writes the bundle of an image.
+pub fn export(
+    context: &Context<'_>,
+    log: &Log,
+    digest: &Digest,
+    output: &Path,
+    attach: &[PathBuf],
+) -> Result<()> {
+    let limits = TrailLimits { entries: MAX_EVIDENCE_ENTRIES, ..TrailLimits::default() };
+    let trail = trail_of(log, digest, limits)?;
+    ensure!(!trail.is_empty(), "no entry of the ledger is about an image `{digest}`");
+    ensure!(
+        trail.left_out == 0,
+        "the trail of `{digest}` is too long for one bundle: {} entries are beyond its limits",
+        trail.left_out
+    );
+    let indexes: BTreeSet<u64> = trail.entries.iter().map(|entry| entry.entry).collect();
+    let mut evidence = log.evidence(digest, &indexes)?;
+    for path in attach {
+        let documents = attachments(&evidence, path)?;
+        evidence.attach(documents);
+    }
+    ensure!(
+        evidence.documents.len() <= MAX_EVIDENCE_DOCUMENTS,
+        "more than {MAX_EVIDENCE_DOCUMENTS} documents are attached"
+    );
+    let text = evidence.to_json();
+    // What is written is what will be read: by the same checks.
+    parse_evidence(text.as_bytes()).context("the bundle cannot be made")?;
+    check_evidence(&evidence).context("the bundle cannot be made")?;
+    to_file_or_stdout(Some(output), |out| out.write_all(text.as_bytes()))?;
+    let documents = match evidence.documents.len() {
+        0 => String::new(),
+        1 => " and 1 document".to_owned(),
+        number => format!(" and {number} documents"),
+    };
+    context.talk.note(format!("`{}`: {} entries{documents}", output.display(), indexes.len()));
+    Ok(())
+}
+
+/// The documents in a file that the entries name: the file, or the parts of a JSON report in their canonical form.
+fn attachments(evidence: &Evidence, path: &Path) -> Result<Vec<EvidenceDocument>> {
+    let bytes = read_limited(path, MAX_ATTACHMENT)?;
+    let mut candidates = Vec::new();
+    if let Ok(value) = serde_json::from_slice::<serde_json::Value>(&bytes) {
+        for part in value.as_object().into_iter().flatten().map(|(_, part)| part).chain([&value]) {
+            candidates.push(canonical_json(part)?);
+        }
+    }
+    candidates.push(bytes);
+    let documents: Vec<_> = candidates
+        .into_iter()
+        .map(|bytes| EvidenceDocument { bytes })
+        .filter(|document| {
+            let digest = document.digest().to_string();
+            evidence
+                .entries
+                .iter()
+                .any(|entry| std::str::from_utf8(&entry.bytes).is_ok_and(|text| text.contains(&digest)))
+        })
+        .collect();
+    if documents.is_empty() {
+        bail!(
+            "no entry names `{}` by digest, nor a part of it\nhint: entries name the inventory, the matches and the \
+             verdict of a report that `hullmark scan --format json` wrote",
+            path.display()
+        );
+    }
+    Ok(documents)
+}
+
+/// Verifies a bundle, and says what it proves and what it does not.
+pub fn verify(context: &Context<'_>, bundle: &Path, key: Option<&Path>) -> Result<()> {
+    let key = key.map(read_key).transpose()?;
+    let bytes = read_limited(bundle, MAX_EVIDENCE_SIZE as u64)?;
+    let name = || format!("`{}`", bundle.display());
+    let evidence = parse_evidence(&bytes).with_context(|| format!("{} cannot be read", name()))?;
+    let proven =
+        evidence.verify(key.as_ref()).with_context(|| format!("{} does not prove its entries", name()))?;
+    let content = check_evidence(&evidence).with_context(|| format!("{} is not about one image", name()))?;
+    to_stdout(|out| report(&evidence, &proven, &content, out))?;
+    if key.is_none() {
+        context.talk.warn(format!(
+            "the key is the bundle's own; compare it with one obtained elsewhere, or give it by --key: {}",
+            evidence.key
+        ));
+    }
+    Ok(())
+}
+
+fn report(
+    evidence: &Evidence,
+    proven: &EvidenceProven,
+    content: &EvidenceContent,
+    out: &mut dyn std::io::Write,
+) -> std::io::Result<()> {
+    let (about, rest) = (content.image.len(), content.basis.len());
+    writeln!(out, "proved: these {} entries are in the ledger `{}`", proven.entries.len(), proven.origin)?;
+    writeln!(out, "  image       {}", evidence.about)?;
+    writeln!(out, "  entries     {about} about the image, {rest} that those rest on")?;
+    writeln!(out, "  checkpoint  {} entries, root {}", proven.size, proven.root.to_hex())?;
+    writeln!(out, "  key         {}", evidence.key)?;
+    for (digest, entry) in &content.documents {
+        writeln!(out, "  document    {digest}, named by entry {entry}")?;
+    }
+    writeln!(out, "not proved: that the ledger has no other entries about the image; that takes the ledger")?;
+    writeln!(out)?;
+    let entries: Vec<_> = evidence
+        .entries
+        .iter()
+        .filter_map(|entry| {
+            let relation = match content.basis.contains(&entry.index) {
+                true => Relation::Basis,
+                false => Relation::Image,
+            };
+            let record = serde_json::from_slice(&entry.bytes).ok()?;
+            Some(TrailEntry { entry: entry.index, relation, record })
+        })
+        .collect();
+    write_entries(&entries, out)
+}
