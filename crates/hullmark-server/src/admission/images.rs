@@ -126,11 +126,17 @@ pub fn to_judge(request: &Request) -> Result<ToJudge, Malformed> {
     }
 }
 
-/// Each different reference once, with the first place that names it: the same image is judged once.
-pub fn distinct(images: &[NamedImage]) -> BTreeMap<&str, &NamedImage> {
-    let mut distinct = BTreeMap::new();
+/// Each different reference once, with the first place that names it and the number of further places, in the order of the
+/// object: the same image is judged once.
+pub fn distinct(images: &[NamedImage]) -> Vec<(&NamedImage, usize)> {
+    let mut positions = BTreeMap::new();
+    let mut distinct: Vec<(&NamedImage, usize)> = Vec::new();
     for image in images {
-        distinct.entry(image.reference.as_str()).or_insert(image);
+        let position = *positions.entry(image.reference.as_str()).or_insert(distinct.len());
+        match distinct.get_mut(position) {
+            Some((_, others)) => *others += 1,
+            None => distinct.push((image, 0)),
+        }
     }
     distinct
 }

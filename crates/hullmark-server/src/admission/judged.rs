@@ -55,8 +55,8 @@ impl Judged {
         let degraded = made.allow && !made.degraded.is_empty();
         let prefix = if audited { "audit only: " } else { "" };
         (audited || warned || degraded).then(|| {
-            // Short first what matters: the place is in the message of a denial, and here it would not fit.
-            format!("{}: {prefix}{}", self.named.reference, made.reason)
+            let name = abbreviated(&self.named.reference);
+            format!("{prefix}{name}: {}", made.reason)
         })
     }
 
@@ -78,6 +78,19 @@ impl Judged {
     }
 }
 
+/// The last component of a repository with tag, and the beginning of a digest: a warning is short, and the reason matters
+/// more.
+fn abbreviated(reference: &str) -> String {
+    let name = reference.rsplit('/').next().unwrap_or(reference);
+    let (name, digest) = name.split_once('@').map_or((name, None), |(name, digest)| (name, Some(digest)));
+    let mut text: String = name.chars().take(40).collect();
+    if let Some(digest) = digest {
+        text.push('@');
+        text.extend(digest.chars().take("sha256:".len() + 12));
+    }
+    text
+}
+
 fn short(name: &str) -> String {
     name.chars().take(MAX_NAME).collect()
 }
@@ -96,18 +109,22 @@ pub(super) fn response(uid: &str, all: &[Judged]) -> Response {
     for warning in all.iter().filter_map(Judged::warning) {
         response.warn(&warning);
     }
-    let verdicts: BTreeSet<String> = all
-        .iter()
-        .filter_map(|judged| Some(judged.assessment.verdict.as_ref()?.link.verdict.to_string()))
-        .collect();
+    let mut verdicts: Vec<String> = Vec::new();
+    for verdict in all.iter().filter_map(|judged| judged.assessment.verdict.as_ref()) {
+        let verdict = verdict.link.verdict.to_string();
+        if !verdicts.contains(&verdict) {
+            verdicts.push(verdict);
+        }
+    }
     let word = if denied.is_empty() { "allowed" } else { "denied" };
     response.audit_annotations.insert("decision".to_owned(), word.to_owned());
     if !verdicts.is_empty() {
-        let mut text: Vec<String> = verdicts.iter().take(MAX_ANNOTATED).cloned().collect();
-        if verdicts.len() > MAX_ANNOTATED {
-            text.push(format!("and {} more", verdicts.len() - MAX_ANNOTATED));
+        let more = verdicts.len().saturating_sub(MAX_ANNOTATED);
+        verdicts.truncate(MAX_ANNOTATED);
+        if more > 0 {
+            verdicts.push(format!("and {more} more"));
         }
-        response.audit_annotations.insert("verdicts".to_owned(), text.join(","));
+        response.audit_annotations.insert("verdicts".to_owned(), verdicts.join(","));
     }
     response
 }

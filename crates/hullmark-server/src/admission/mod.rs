@@ -85,8 +85,7 @@ pub async fn answer(shared: &Shared, request: &Request, actor: &Actor) -> Respon
         }
     };
     let mut all = Vec::new();
-    for (reference, named) in images::distinct(&images) {
-        let others = images.iter().filter(|image| image.reference == reference).count().saturating_sub(1);
+    for (named, others) in images::distinct(&images) {
         let assessment = judge(shared, named).await;
         all.push(Judged { named: named.clone(), others, assessment });
     }
