@@ -36,6 +36,9 @@ pub enum ServerError {
     /// Database or policy cannot be used.
     #[error("cannot judge images")]
     Judge(#[from] JudgeError),
+    /// The registry gate cannot be set up.
+    #[error("cannot set the registry gate up")]
+    Gate(#[from] gate::GateError),
     /// An input or output error.
     #[error("cannot {what}")]
     Io {
@@ -72,7 +75,9 @@ pub async fn open(config: Config, environment: Environment) -> Result<Shared, Se
         modes: config.enforcement.modes,
     })
     .await?;
+    let gate = gate::Gate::open(&config, trail.clone(), Arc::clone(&environment.clock)).await?;
     Ok(Shared {
+        gate,
         config: Arc::new(config),
         store,
         judge,

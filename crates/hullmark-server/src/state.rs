@@ -45,6 +45,8 @@ pub struct Shared {
     pub clock: Clock,
     /// The random source.
     pub entropy: Entropy,
+    /// The registry gate, where there is one.
+    pub gate: Option<Arc<crate::gate::Gate>>,
 }
 
 impl Shared {
