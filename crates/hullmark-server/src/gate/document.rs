@@ -335,7 +335,7 @@ mod tests {
     const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     fn parse(text: &str, content_type: &str) -> Result<Document, String> {
-        let text = text.replace("D", &format!("\"digest\":\"{DIGEST}\""));
+        let text = text.replace("@", &format!("\"digest\":\"{DIGEST}\""));
         Document::parse(Digest::sha256(text.as_bytes()), text.into_bytes(), content_type)
     }
 
@@ -346,14 +346,14 @@ mod tests {
 
     #[test]
     fn manifests_and_indexes_are_told_apart() {
-        let text = r#"{"schemaVersion":2,"config":{D,"size":1},"layers":[{D,"size":2,"urls":["https://a.example"]}],"subject":{D}}"#;
+        let text = r#"{"schemaVersion":2,"config":{@,"size":1},"layers":[{@,"size":2,"urls":["https://a.example"]}],"subject":{@}}"#;
         let document = parse(text, "text/plain").unwrap();
         assert_eq!(document.media_type, OCI_MANIFEST);
         let Kind::Manifest(manifest) = document.kind else { panic!("no manifest") };
         assert!(manifest.is_image() && manifest.layers[0].is_foreign && manifest.subject.is_some());
         assert_eq!(manifest.blobs().len(), 1);
-        let text = r#"{"schemaVersion":2,"manifests":[{D,"platform":{"os":"linux","architecture":"amd64","variant":""}},
-            {D,"platform":{"os":"unknown","architecture":"unknown"},"annotations":{"Digest":"x","vnd.docker.reference.digest":"x"}}]}"#;
+        let text = r#"{"schemaVersion":2,"manifests":[{@,"platform":{"os":"linux","architecture":"amd64","variant":""}},
+            {@,"platform":{"os":"unknown","architecture":"unknown"},"annotations":{"Digest":"x","vnd.docker.reference.digest":"x"}}]}"#;
         let document = parse(text, DOCKER_LIST).unwrap();
         assert_eq!(document.media_type, DOCKER_LIST);
         let Kind::Index(children) = document.kind else { panic!("no index") };
@@ -364,27 +364,27 @@ mod tests {
     #[test]
     fn what_readers_could_see_differently_is_refused() {
         for text in [
-            r#"{"schemaVersion":2,"config":{D},"layers":[],"Layers":[{D}]}"#,
-            r#"{"schemaVersion":2,"config":{D,"DIGEST":"x"},"layers":[]}"#,
-            r#"{"schemaVersion":2,"CONFIG":{D}}"#,
+            r#"{"schemaVersion":2,"config":{@},"layers":[],"Layers":[{@}]}"#,
+            r#"{"schemaVersion":2,"config":{@,"DIGEST":"x"},"layers":[]}"#,
+            r#"{"schemaVersion":2,"CONFIG":{@}}"#,
         ] {
             refused(text, "", "written in another case");
         }
-        refused(r#"{"schemaVersion":2,"config":{D},"layers":[],"layers":[]}"#, "", "there twice");
-        refused(r#"{"schemaVersion":2,"config":{D},"manifests":[]}"#, "", "not what its type");
+        refused(r#"{"schemaVersion":2,"config":{@},"layers":[],"layers":[]}"#, "", "there twice");
+        refused(r#"{"schemaVersion":2,"config":{@},"manifests":[]}"#, "", "not what its type");
         refused(r#"{"schemaVersion":2,"manifests":[]}"#, OCI_MANIFEST, "not what its type");
         refused(r#"{"schemaVersion":2,"manifests":[],"layers":[]}"#, "", "not what its type");
         refused(
-            &format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_MANIFEST}","config":{{D}}}}"#),
+            &format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_MANIFEST}","config":{{@}}}}"#),
             DOCKER_MANIFEST,
             "was sent as",
         );
-        refused(r#"{"schemaVersion":2,"mediaType":"text/html","config":{D}}"#, "", "are not passed on");
+        refused(r#"{"schemaVersion":2,"mediaType":"text/html","config":{@}}"#, "", "are not passed on");
         refused(r#"{"schemaVersion":1,"fsLayers":[]}"#, "", "schema version");
-        refused(r#"{"schemaVersion":2,"config":{D}} x"#, "", "not valid");
+        refused(r#"{"schemaVersion":2,"config":{@}} x"#, "", "not valid");
         refused(r#"{"schemaVersion":2,"config":{"digest":"sha256:../../etc"}}"#, "", "not valid");
         refused(&"[".repeat(100_000), "", "not valid");
-        let many = vec![r#"{D}"#; 1025].join(",");
+        let many = vec![r#"{@}"#; 1025].join(",");
         refused(&format!(r#"{{"schemaVersion":2,"manifests":[{many}]}}"#), "", "the limit is 1024");
     }
 }

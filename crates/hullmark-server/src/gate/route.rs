@@ -78,8 +78,9 @@ impl Route {
         let mut query = parameters(query);
         let namespace = query.iter().find(|(name, _)| name == "ns").map(|(_, value)| value.clone());
         query.retain(|(name, _)| name != "ns");
-        let path = decode(path);
-        let parts: Vec<&str> = path.split('/').collect();
+        // Decoded after it was split: what is no separator as it came does not become one.
+        let parts: Vec<String> = path.split('/').map(decode).collect();
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let unknown = || {
             OciError::new(
                 404,
