@@ -1,7 +1,7 @@
 //! Builds tars, images, registries and feeds for tests. A dev-dependency only: it panics when it is misused.
 //!
 //! [`TarBuilder`] writes any tar, well-formed or not; [`ImageBuilder`] makes archives and layouts of layers;
-//! [`Server`] serves files or a registry on the loopback interface; [`FeedBuilder`] lays out advisory feeds.
+//! [`Server`] serves files or a registry on the loopback interface, [`RegistryBuilder`] a registry with several repositories; [`FeedBuilder`] lays out advisory feeds.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +13,7 @@
 
 mod feed;
 mod image;
+mod registry;
 mod server;
 mod tar;
 
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 pub use feed::FeedBuilder;
 pub use image::{Compression, ImageBuilder, compress};
+pub use registry::{OCI_INDEX, OCI_MANIFEST, RegistryBuilder};
 pub use server::{Answer, Asked, Server, registry};
 pub use tar::{TarBuilder, header};
 
