@@ -63,7 +63,7 @@ fn a_bundle_is_exported_and_verified_offline() {
     let life = live(&place);
     let config = life.config.to_string();
     let export = ["ledger", "export", &config, "--output", "evidence.json", "--attach", "report.json"];
-    place.ok(&export).check(0, "`evidence.json`: 9 entries and 3 documents");
+    place.ok(&export).check(0, "`evidence.json`: 9 entries, 3 documents");
     let verify = ["verify", "--bundle", "evidence.json"];
     let answer = place.ok(&verify);
     answer.check(0, "proved: these 9 entries are in the ledger `hullmark.dev/ledger`");

@@ -16,7 +16,7 @@ pub struct EvidenceContent {
     pub image: Vec<u64>,
     /// Entries that store or change what those rest on.
     pub basis: Vec<u64>,
-    /// The documents, each with the first entry that names it.
+    /// The documents, each with the first entry that names it, in the order of the entries.
     pub documents: Vec<(Digest, u64)>,
 }
 
@@ -81,6 +81,7 @@ pub fn check_evidence(evidence: &Evidence) -> Result<EvidenceContent, UnrelatedE
         let by = by.ok_or_else(|| UnrelatedError::Document { digest: digest.clone() })?;
         documents.push((digest, by.index));
     }
+    documents.sort_by_key(|(_, entry)| *entry);
     let indexes = |heads: Vec<&(u64, Head)>| heads.into_iter().map(|(index, _)| *index).collect();
     Ok(EvidenceContent { image: indexes(ours), basis: indexes(others), documents })
 }

@@ -49,12 +49,13 @@ pub fn export(
     parse_evidence(text.as_bytes()).context("the bundle cannot be made")?;
     check_evidence(&evidence).context("the bundle cannot be made")?;
     to_file_or_stdout(Some(output), |out| out.write_all(text.as_bytes()))?;
-    let documents = match evidence.documents.len() {
-        0 => String::new(),
-        1 => " and 1 document".to_owned(),
-        number => format!(" and {number} documents"),
+    let counted = |number: usize, one: &str, many: &str| match number {
+        1 => format!("1 {one}"),
+        number => format!("{number} {many}"),
     };
-    context.talk.note(format!("`{}`: {} entries{documents}", output.display(), indexes.len()));
+    let entries = counted(evidence.entries.len(), "entry", "entries");
+    let documents = counted(evidence.documents.len(), "document", "documents");
+    context.talk.note(format!("`{}`: {entries}, {documents}", output.display()));
     Ok(())
 }
 
