@@ -103,7 +103,7 @@ fn changed(text: &str) -> Vec<(Vec<u8>, bool)> {
     let bytes = text.as_bytes();
     // All of what is around the entries, and every so many bytes of these, which are long.
     let first = text.find("\"entries\"").unwrap();
-    let positions = (0..first).step_by(3).chain((first..bytes.len()).step_by(97));
+    let positions = (0..first).step_by(2).chain((first..bytes.len()).step_by(29));
     for (number, position) in positions.enumerate() {
         let mut changed = bytes.to_vec();
         match number % 4 {
@@ -209,7 +209,7 @@ fn the_verifiers_in_rust_and_in_python_agree_about_every_change() {
     }
     let accepted = documents.iter().filter(|(_, holds)| *holds).count();
     // The bundle itself, its rewritten form, those with entries or documents taken out, and changed white space.
-    assert!((5..40).contains(&accepted), "{accepted} of {} changed bundles hold", documents.len());
+    assert!((5..80).contains(&accepted), "{accepted} of {} changed bundles hold", documents.len());
 
     let script = |arguments: &[&str]| {
         let program = workspace_root().join("tests/verify_ledger.py");

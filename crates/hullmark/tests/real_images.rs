@@ -1,10 +1,16 @@
 //! Real images and real advisories, where they are at hand.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "tests fail by panicking, and say what they skip"
+)]
 
 mod common;
 
+use std::path::PathBuf;
+
 use common::{Place, python};
-use hullmark_testkit::ImageBuilder;
+use hullmark_testkit::{ImageBuilder, TarBuilder, workspace_root};
 use serde_json::{Value, json};
 
 fn ids(report: &Value) -> Vec<String> {
@@ -47,17 +53,65 @@ fn alpine_images_of_four_releases() {
     answer.check(0, "undetermined - 15");
 }
 
+/// urllib3 1.26.5 from PyPI as pip installs it, a layer; says so where it is not at hand.
+fn installed_urllib3() -> Option<Vec<u8>> {
+    let oracles = std::env::var_os("HULLMARK_ORACLES")
+        .map_or_else(|| workspace_root().join("target/oracles"), PathBuf::from);
+    let installed = oracles.join("urllib3/site-packages");
+    let is_required = ["CI", "HULLMARK_REQUIRE_ORACLES"].map(|name| std::env::var_os(name).is_some());
+    if !installed.is_dir() {
+        let absent = "urllib3 1.26.5 is absent; tests/oracles/install.sh target/oracles installs it";
+        assert!(is_required == [false; 2], "{absent}");
+        eprintln!("skipped: {absent}");
+        return None;
+    }
+    let mut tar = TarBuilder::new();
+    let mut pending = vec![installed.clone()];
+    while let Some(directory) = pending.pop() {
+        let mut paths: Vec<_> =
+            std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        for path in paths {
+            if path.is_dir() {
+                pending.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(&installed).unwrap().display();
+            tar = tar.file(&format!("usr/lib/python3.6/site-packages/{name}"), std::fs::read(&path).unwrap());
+        }
+    }
+    Some(tar.finish())
+}
+
 #[test]
 fn a_python_package_on_alpine() {
+    a_vulnerable_urllib3_on_alpine(&python("1.26.5"));
+}
+
+#[test]
+fn urllib3_from_pypi_on_alpine() {
+    let Some(layer) = installed_urllib3() else { return };
+    assert!(layer.len() > 400_000, "the whole package: {} bytes", layer.len());
+    a_vulnerable_urllib3_on_alpine(&layer);
+}
+
+fn a_vulnerable_urllib3_on_alpine(layer: &[u8]) {
     let Some((place, images)) = Place::shared() else { return };
     let rootfs = std::fs::read(images.join("alpine-minirootfs-3.7.3-x86_64.tar.gz")).unwrap();
     let mut tar = Vec::new();
     std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(&*rootfs), &mut tar).unwrap();
-    let image = ImageBuilder::new()
-        .layer(tar, "ADD rootfs")
-        .layer(python("1.26.5"), "RUN pip install urllib3==1.26.5");
+    let image =
+        ImageBuilder::new().layer(tar, "ADD rootfs").layer(layer.to_vec(), "RUN pip install urllib3==1.26.5");
     place.put("image.tar", image.docker_archive());
     let report = place.report("image.tar");
+    let versions: Vec<_> = report["inventory"]["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|package| package["name"] == "urllib3")
+        .map(|package| package["version"].as_str().unwrap())
+        .collect();
+    assert_eq!(versions, ["1.26.5"]);
     let found = report["matches"]["findings"]
         .as_array()
         .unwrap()
