@@ -14,7 +14,7 @@ pub(crate) struct Layer {
 /// Every layer of the product, lowest first. Crates of one layer do not depend on each other.
 pub(crate) const LAYERS: &[Layer] = &[
     Layer { name: "L0 words", crates: &["hullmark-types", "hullmark-version"] },
-    Layer { name: "L1 access", crates: &["hullmark-http", "hullmark-mmap"] },
+    Layer { name: "L1 access", crates: &["hullmark-bpf", "hullmark-http", "hullmark-mmap"] },
     Layer { name: "L2 stages", crates: &["hullmark-image", "hullmark-advisory", "hullmark-policy"] },
     Layer { name: "L2 stages, built on those", crates: &["hullmark-inventory", "hullmark-match"] },
     Layer { name: "L3 memory", crates: &["hullmark-ledger", "hullmark-report", "hullmark-store"] },
@@ -30,7 +30,8 @@ pub(crate) const NARROWED: &[(&str, &[&str])] = &[
     ("hullmark-report", &["hullmark-types", "hullmark-version"]),
     ("hullmark-store", &["hullmark-types"]),
     // What runs on every node stays small, and cannot judge by itself.
-    ("hullmark-agent", &["hullmark-types", "hullmark-http"]),
+    ("hullmark-agent", &["hullmark-types", "hullmark-bpf", "hullmark-http"]),
+    ("hullmark-bpf", &[]),
     ("hullmark-hook", &["hullmark-types"]),
     // What tests are judged by must not be built with the code that they judge.
     (TESTKIT, &["hullmark-types"]),

@@ -1,0 +1,242 @@
+//! Answers the kernel's questions.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hullmark_types::{Action, Digest, DriftKind};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::fanotify::{FanotifyEvent, FanotifyResponse, MaskFlags, Response};
+use nix::sys::stat::{FileStat, SFlag, fstat};
+use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, fstatfs};
+
+use super::cache::{Cache, Key};
+use super::content::{BUFFER, digest_of, is_script};
+use super::{Marker, mount_of, path_of};
+use crate::container::{Container, Registry};
+use crate::process;
+use crate::profiles::{Content, content_of};
+use crate::report::{Drift, Outbox};
+
+/// A dropped file larger than this is reported without its digest: hashing it would keep others waiting.
+const MAX_REPORTED: u64 = 16 * 1024 * 1024;
+
+/// What the gate has counted.
+#[derive(Debug, Default)]
+pub struct GateCounts {
+    /// Questions about tracked containers.
+    pub asked: AtomicU64,
+    /// Executions denied.
+    pub denied: AtomicU64,
+    /// Executions allowed of programs that the image does not contain.
+    pub alerted: AtomicU64,
+    /// Files whose content was computed.
+    pub hashed: AtomicU64,
+}
+
+/// Answers the kernel's questions.
+#[derive(Debug)]
+pub struct Gate {
+    marker: Arc<Marker>,
+    registry: Arc<Registry>,
+    outbox: Arc<Outbox>,
+    counts: Arc<GateCounts>,
+    cache: Mutex<Cache>,
+}
+
+/// What is made of one question.
+enum Judgement {
+    Allow,
+    Drift { kind: DriftKind, digest: Option<Digest> },
+}
+
+impl Gate {
+    /// A gate that answers the questions of a marker.
+    pub fn new(
+        marker: Arc<Marker>,
+        registry: Arc<Registry>,
+        outbox: Arc<Outbox>,
+        counts: Arc<GateCounts>,
+    ) -> Self {
+        Self { marker, registry, outbox, counts, cache: Mutex::default() }
+    }
+
+    /// Answers until `stop`. Several threads may do this at once.
+    ///
+    /// # Errors
+    /// When the kernel's questions cannot be read.
+    pub fn run(&self, stop: &AtomicBool) -> io::Result<()> {
+        let mut buffer = vec![0; BUFFER];
+        while !stop.load(Ordering::Relaxed) {
+            let mut ready = [PollFd::new(self.marker.group.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut ready, PollTimeout::from(500_u16)) {
+                Ok(0) | Err(Errno::EINTR) => continue,
+                Ok(_) => {}
+                Err(error) => return Err(error.into()),
+            }
+            match self.marker.group.read_events() {
+                Ok(events) => events.into_iter().for_each(|event| self.answer(event, &mut buffer)),
+                // Another thread was faster.
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                // The kernel could not open one file for us; it has denied that execution by itself.
+                Err(error) => tracing::warn!(%error, "the kernel could not ask about an execution"),
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&self, event: FanotifyEvent, buffer: &mut [u8]) {
+        let Some(file) = event.fd() else { return };
+        if !event.mask().contains(MaskFlags::FAN_OPEN_EXEC_PERM) {
+            return;
+        }
+        // Whatever happens below, even a panic: an answer is given.
+        let mut question = Question { gate: self, file, open: true };
+        let pid = u32::try_from(event.pid()).unwrap_or_default();
+        let Some(container) = self.registry.of_process(pid) else {
+            return question.answer(Response::FAN_ALLOW);
+        };
+        self.counts.asked.fetch_add(1, Ordering::Relaxed);
+        let Ok(readable) = file.try_clone_to_owned().map(File::from) else {
+            tracing::error!("out of file descriptors: an execution is allowed unseen");
+            return question.answer(Response::FAN_ALLOW);
+        };
+        let (kind, digest) = match self.judge(&container, &readable, buffer) {
+            Judgement::Allow => return question.answer(Response::FAN_ALLOW),
+            Judgement::Drift { kind, digest } => (kind, digest),
+        };
+        let action = container.action(kind);
+        if action == Action::None {
+            return question.answer(Response::FAN_ALLOW);
+        }
+        let blocked = action == Action::Fail;
+        let (response, counter) = match blocked {
+            true => (Response::FAN_DENY, &self.counts.denied),
+            false => (Response::FAN_ALLOW, &self.counts.alerted),
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        // Looked at while the process still waits.
+        let ancestry = process::ancestry(pid);
+        let path = path_of(file);
+        question.answer(response);
+        let size = readable.metadata().map(|facts| facts.len()).unwrap_or_default();
+        let digest = digest.or_else(|| {
+            if size > MAX_REPORTED { None } else { digest_of(&readable, size, buffer).ok().flatten() }
+        });
+        self.outbox.drift(&container, Drift { kind, path, digest, size: Some(size), blocked, ancestry });
+    }
+
+    fn judge(&self, container: &Container, file: &File, buffer: &mut [u8]) -> Judgement {
+        let Some(programs) = &container.programs else { return Judgement::Allow };
+        let facts = match fstat(file) {
+            Ok(facts)
+                if SFlag::from_bits_truncate(facts.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFREG =>
+            {
+                facts
+            }
+            // Nothing else can be executed.
+            _ => return Judgement::Allow,
+        };
+        let size = u64::try_from(facts.st_size).unwrap_or_default();
+        let mut digest = None;
+        if programs.has_size(size) {
+            match self.content(container, file, &facts, buffer) {
+                Ok(Found::Known(content)) if programs.contains(&content) => return Judgement::Allow,
+                Ok(Found::Computed(content, found)) => {
+                    if programs.contains(&content) {
+                        return Judgement::Allow;
+                    }
+                    digest = Some(found);
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(
+                    container = %container.record.id, %error, "a program cannot be read, and counts as not of the image"
+                ),
+            }
+        }
+        Judgement::Drift { kind: kind_of(container, file), digest }
+    }
+
+    fn content(
+        &self,
+        container: &Container,
+        file: &File,
+        facts: &FileStat,
+        buffer: &mut [u8],
+    ) -> io::Result<Found> {
+        let key = Key::new(container.number, facts);
+        let keep = key.changed_before(container.record.since.as_nanosecond());
+        if keep {
+            let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(content) = cache.get(&key) {
+                return Ok(Found::Known(content));
+            }
+        }
+        let size = u64::try_from(facts.st_size).unwrap_or_default();
+        self.counts.hashed.fetch_add(1, Ordering::Relaxed);
+        let digest = digest_of(file, size, buffer)?;
+        let Some((content, digest)) = digest.and_then(|digest| Some((content_of(&digest)?, digest))) else {
+            return Ok(Found::Changing);
+        };
+        if keep
+            && is_of_root(container, file)
+            && fstat(file).is_ok_and(|after| Key::new(container.number, &after) == key)
+        {
+            let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+            cache.insert(key, content);
+        }
+        Ok(Found::Computed(content, digest))
+    }
+}
+
+enum Found {
+    Known(Content),
+    Computed(Content, Digest),
+    /// It changed while it was read.
+    Changing,
+}
+
+/// Whether a file is of the container's root file system.
+fn is_of_root(container: &Container, file: &File) -> bool {
+    if mount_of(file).is_ok_and(|mount| container.root_mounts.contains(&mount)) {
+        return true;
+    }
+    // In a further mount namespace the mounts have other numbers.
+    container.root_is_overlay
+        && fstatfs(file).is_ok_and(|facts| facts.filesystem_type() == OVERLAYFS_SUPER_MAGIC)
+}
+
+fn kind_of(container: &Container, file: &File) -> DriftKind {
+    if !is_of_root(container, file) {
+        return DriftKind::OutsideImage;
+    }
+    if is_script(file) { DriftKind::Script } else { DriftKind::File }
+}
+
+/// An open question: the process that asked is stopped until it is answered.
+struct Question<'a> {
+    gate: &'a Gate,
+    file: BorrowedFd<'a>,
+    open: bool,
+}
+
+impl Question<'_> {
+    fn answer(&mut self, response: Response) {
+        self.open = false;
+        if let Err(error) = self.gate.marker.group.write_response(FanotifyResponse::new(self.file, response))
+        {
+            tracing::error!(%error, "an execution could not be answered");
+        }
+    }
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            self.answer(Response::FAN_ALLOW);
+        }
+    }
+}
