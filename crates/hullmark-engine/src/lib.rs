@@ -18,6 +18,7 @@ pub use error::EngineError;
 pub use pipeline::{Acquire, Judge, judge, scan, take_inventory, take_inventory_with_profile};
 pub use record::{
     Asker, Circumstances, FeedAge, RECORD_SCHEMA, Recorder, VERDICT_KIND, VerdictRecord, record,
+    record_schema,
 };
 pub use target::{Target, TargetError};
 pub use trail::{

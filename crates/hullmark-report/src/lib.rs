@@ -8,6 +8,7 @@ mod format;
 mod json;
 mod sarif;
 mod schema;
+pub mod schema_parts;
 mod table;
 mod text;
 

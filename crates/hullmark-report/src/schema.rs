@@ -4,45 +4,9 @@ use hullmark_types::{Severity, Stage};
 use serde_json::{Value, json};
 
 use crate::json::SCHEMA;
-
-fn text() -> Value {
-    json!({ "type": "string" })
-}
-
-fn digest() -> Value {
-    json!({ "type": "string", "pattern": "^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$" })
-}
-
-fn time() -> Value {
-    json!({ "type": "string", "format": "date-time" })
-}
-
-fn number() -> Value {
-    json!({ "type": "integer", "minimum": 0 })
-}
-
-fn list(items: Value) -> Value {
-    json!({ "type": "array", "items": items })
-}
-
-fn reference(name: &str) -> Value {
-    json!({ "$ref": format!("#/$defs/{name}") })
-}
-
-/// An object that has these members and no others; those whose name ends in `?` may be absent.
-fn object(members: &[(&str, Value)]) -> Value {
-    let required: Vec<&str> =
-        members.iter().map(|(name, _)| *name).filter(|name| !name.ends_with('?')).collect();
-    let properties: serde_json::Map<String, Value> = members
-        .iter()
-        .map(|(name, schema)| (name.trim_end_matches('?').to_owned(), schema.clone()))
-        .collect();
-    json!({ "type": "object", "required": required, "properties": properties, "additionalProperties": false })
-}
-
-fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Value {
-    json!({ "enum": words.into_iter().collect::<Vec<_>>() })
-}
+use crate::schema_parts::{
+    digest, exception_use, inputs, list, number, object, reason, reference, subject, text, time, words,
+};
 
 /// The JSON schema (2020-12) of the JSON report.
 pub fn json_schema() -> Value {
@@ -87,11 +51,7 @@ fn definitions() -> Value {
                 ("message", text()),
             ]))),
         ]),
-        "subject": object(&[
-            ("kind", words(["image", "root-filesystem"])), ("name", text()), ("references?", list(text())),
-            ("index?", digest()), ("manifest?", digest()), ("config?", digest()),
-            ("platform?", object(&[("os", text()), ("architecture", text()), ("variant?", text())])),
-        ]),
+        "subject": subject(),
         "package": object(&[
             ("kind", text()), ("name", text()), ("version", text()), ("purl", text()),
             ("source?", object(&[("name", text()), ("version", text())])),
@@ -135,25 +95,13 @@ fn definitions() -> Value {
             ])),
             ("published?", time()), ("summary?", text()), ("url?", text()), ("evidence", list(reference("evidence"))),
         ]),
-        "reason": object(&[
-            ("rule", text()), ("on", text()), ("action", words(["none", "warn", "fail"])),
-            ("threat", json!({ "type": "integer", "minimum": 0, "maximum": 10 })), ("finding?", text()),
-            ("severity?", words(Severity::ALL.map(Severity::name))), ("package?", text()), ("fixed_version?", text()),
-            ("known_exploited?", json!({ "type": "boolean" })), ("message", text()), ("grace_days_left?", number()),
-            ("exception?", text()),
-        ]),
+        "reason": reason(),
         "verdict": object(&[
             ("outcome", words(["passed", "warned", "failed"])),
             ("stage", words(Stage::ALL.map(Stage::name))),
             ("policy", text()), ("reasons", list(reference("reason"))), ("excused", list(reference("reason"))),
-            ("exceptions", list(object(&[
-                ("id", text()), ("status", words(["used", "expiring-soon", "unused", "expired"])), ("expires?", time()),
-                ("excused", number()),
-            ]))),
-            ("inputs", object(&[
-                ("inventory", digest()), ("matches", digest()), ("policy", digest()), ("exceptions", digest()),
-                ("database", digest()),
-            ])),
+            ("exceptions", list(exception_use())),
+            ("inputs", inputs()),
             ("evaluated_at", time()),
         ]),
     })

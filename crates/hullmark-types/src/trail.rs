@@ -34,6 +34,10 @@ pub enum TrailKind {
 }
 
 impl TrailKind {
+    /// All kinds.
+    pub const ALL: [Self; 7] =
+        [Self::Decision, Self::Start, Self::Alert, Self::Policy, Self::Exception, Self::Token, Self::Server];
+
     /// The word.
     pub fn name(self) -> &'static str {
         match self {
@@ -71,6 +75,18 @@ pub enum Point {
 }
 
 impl Point {
+    /// All points.
+    pub const ALL: [Self; 8] = [
+        Self::Scan,
+        Self::RegistryGate,
+        Self::Admission,
+        Self::OciHook,
+        Self::ImageVerifier,
+        Self::Agent,
+        Self::Api,
+        Self::Server,
+    ];
+
     /// The word.
     pub fn name(self) -> &'static str {
         match self {

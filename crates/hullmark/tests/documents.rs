@@ -4,6 +4,7 @@
 mod common;
 
 use common::Place;
+use common::lifecycle::live;
 use hullmark_testkit::{golden, workspace_root};
 
 fn check(name: &str, text: &str) {
@@ -33,6 +34,29 @@ fn the_reference_is_fresh() {
     check("schema/policy.schema.json", &place.ok(&["policy", "schema"]).stdout());
     check("schema/exceptions.schema.json", &place.ok(&["policy", "schema", "--exceptions"]).stdout());
     check("schema/report.schema.json", &schema(&hullmark_report::json_schema()));
+    check("schema/ledger-record.schema.json", &schema(&hullmark_engine::record_schema()));
+}
+
+#[test]
+fn every_record_of_the_ledger_is_as_its_schema_says() {
+    let place = Place::new();
+    live(&place);
+    let validator = jsonschema::validator_for(&hullmark_engine::record_schema()).unwrap();
+    let entries = place.ok(&["ledger", "show", "--format", "json"]).stdout();
+    let mut kinds = std::collections::BTreeSet::new();
+    for line in entries.lines() {
+        let mut entry: serde_json::Value = serde_json::from_str(line).unwrap();
+        let record = &mut entry["record"];
+        let problems: Vec<_> = validator.iter_errors(record).map(|error| error.to_string()).collect();
+        assert!(problems.is_empty(), "{record:#}\n{problems:#?}");
+        kinds.insert(record["kind"].as_str().unwrap().to_owned());
+        record["unheard-of"] = true.into();
+        assert!(!validator.is_valid(record));
+    }
+    assert_eq!(
+        Vec::from_iter(kinds),
+        ["alert", "decision", "exception", "policy", "server", "start", "verdict"]
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! A [`VerdictRecord`] is made from a report and the [`Circumstances`] of its making. [`record`] appends it to a ledger
 //! at hand; the server, whose ledger has one writer of its own, makes the bytes with [`VerdictRecord::into_entry`].
 
+mod schema;
 mod verdict;
 
 use hullmark_ledger::{Ledger, LedgerError};
@@ -10,6 +11,7 @@ use hullmark_report::{LedgerReceipt, ScanReport};
 use hullmark_types::Digest;
 use serde::Deserialize;
 
+pub use schema::record_schema;
 pub use verdict::{Asker, Circumstances, FeedAge, RECORD_SCHEMA, VERDICT_KIND, VerdictRecord};
 
 use crate::EngineError;
