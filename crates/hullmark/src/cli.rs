@@ -59,6 +59,9 @@ pub enum Command {
     Ledger(Ledger),
     /// Verify a proof or an evidence bundle without the log
     Verify(Verify),
+    /// Write the configuration of clients that pull through the registry gate
+    #[command(subcommand)]
+    Gate(Gate),
     /// Order versions as package managers do
     #[command(subcommand)]
     Version(Version),
@@ -329,6 +332,38 @@ pub struct EvidenceArguments {
     /// A bundle, as `hullmark ledger export` writes it
     #[arg(long, value_name = "FILE")]
     pub bundle: Option<PathBuf>,
+}
+
+/// The `gate` commands.
+#[derive(Debug, Subcommand)]
+pub enum Gate {
+    /// Print client configuration that leads to the gate and nowhere else, and says why a mirror entry would not; with
+    /// --plain-http for a gate without TLS
+    Config {
+        /// The client
+        #[arg(long = "for", value_name = "CLIENT")]
+        client: GateClient,
+        /// Host and port of the gate as clients reach it
+        #[arg(long, value_name = "HOST[:PORT]")]
+        gate: String,
+        /// Registry behind the gate; may be repeated [default: docker.io]
+        #[arg(long, value_name = "NAME")]
+        upstream: Vec<String>,
+        /// File with the certificate authority of the gate, where the client runs
+        #[arg(long, value_name = "FILE")]
+        ca_file: Option<PathBuf>,
+    },
+}
+
+/// A client that pulls through the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GateClient {
+    /// containerd, nerdctl, Kubernetes.
+    Containerd,
+    /// Docker Engine.
+    Docker,
+    /// Podman, Buildah, Skopeo, CRI-O.
+    Podman,
 }
 
 /// The `version` commands.

@@ -8,6 +8,7 @@ mod answer;
 mod assess;
 mod blob;
 mod cache;
+pub mod client_config;
 mod decision;
 mod document;
 mod error;

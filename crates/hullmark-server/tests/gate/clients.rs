@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
+use hullmark_server::gate::client_config::{ClientConfig, ClientKind};
 use hullmark_testkit::ImageBuilder;
 
 use crate::common::{Kit, bad_image, good_image};
@@ -110,6 +111,12 @@ fn contains_image(directory: &Path, image: &ImageBuilder) -> bool {
     let all = files(directory);
     let wanted: Vec<Vec<u8>> = image.blobs().into_iter().chain([image.config(), image.manifest()]).collect();
     wanted.iter().all(|bytes| all.iter().any(|(_, found)| found == bytes))
+}
+
+/// What `hullmark gate config` writes.
+fn config(gate: &str, client: ClientKind) -> String {
+    let upstreams = ["docker.io".to_owned()];
+    ClientConfig { gate, upstreams: &upstreams, plain_http: true, ca_file: None }.write(client).unwrap()
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -219,10 +226,12 @@ async fn containerd_gets_the_bytes_of_the_upstream_and_is_refused() {
             std::thread::sleep(Duration::from_millis(50));
         }
         // The names of the upstream: containerd sends `ns=docker.io` to the host that stands for it.
-        let hosts = path.join("hosts/docker.io");
-        std::fs::create_dir_all(&hosts).unwrap();
-        let text = format!("server = \"http://{through}\"\n[host.\"http://{through}\"]\ncapabilities = [\"pull\", \"resolve\"]\n");
-        std::fs::write(hosts.join("hosts.toml"), text).unwrap();
+        for file in config(&through.to_string(), ClientKind::Containerd).split("# --- ").skip(1) {
+            let (name, content) = file.split_once('\n').unwrap();
+            let name = path.join(name.replace("/etc/containerd/certs.d", "hosts"));
+            std::fs::create_dir_all(name.parent().unwrap()).unwrap();
+            std::fs::write(name, content).unwrap();
+        }
         let ctr = |arguments: &[&str]| {
             let mut command = Command::new("ctr");
             run(command.arg("--address").arg(&socket).args(arguments))
@@ -239,6 +248,9 @@ async fn containerd_gets_the_bytes_of_the_upstream_and_is_refused() {
         assert!(!denied.status.success() && said.contains("403 Forbidden"), "{said}");
         assert!(!contains_image(&blobs, &bad_image()));
         assert!(files(&blobs).iter().all(|(_, bytes)| *bytes != bad_image().manifest()));
+        // Other registries end at the gate too.
+        let other = self::text(&fetch("quay.io/team/app:good"));
+        assert!(other.contains("not found") && !other.contains("dial tcp"), "{other}");
     })
     .await;
 }

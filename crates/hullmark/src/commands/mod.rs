@@ -2,6 +2,7 @@
 
 mod db;
 mod documents;
+mod gate;
 mod ledger;
 mod policy;
 mod profile;
@@ -49,6 +50,7 @@ pub fn run(cli: Cli, talk: &Talk) -> Result<Outcome> {
         Command::Policy(command) => policy::run(&context, command),
         Command::Ledger(command) => ledger::run(&context, command),
         Command::Verify(arguments) => ledger::verify(&context, &arguments),
+        Command::Gate(command) => gate::run(&context, command),
         Command::Version(command) => version::run(command),
         Command::Completions { shell } => documents::completions(shell),
         Command::Man { markdown } => documents::manual(markdown),
