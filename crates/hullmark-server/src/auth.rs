@@ -71,7 +71,9 @@ const RANDOM: usize = 32;
 ///
 /// # Errors
 /// When the random source fails.
-pub fn new_token(entropy: &dyn Fn(&mut [u8]) -> std::io::Result<()>) -> std::io::Result<Secret> {
+pub fn new_token(
+    entropy: &(dyn Fn(&mut [u8]) -> std::io::Result<()> + Send + Sync),
+) -> std::io::Result<Secret> {
     let mut bytes = [0; RANDOM];
     entropy(&mut bytes)?;
     let mut all = bytes.to_vec();
@@ -125,6 +127,59 @@ impl FromRequestParts<Shared> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, ApiError> {
         authenticate(shared, &parts.headers).await
+    }
+}
+
+/// Who may use a route.
+pub trait Permission: Send + Sync + 'static {
+    /// The roles; an admin always may.
+    const ROLES: &'static [Role];
+}
+
+macro_rules! permissions {
+    ($($(#[$doc:meta])* $name:ident => [$($role:ident),*];)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name;
+
+        impl Permission for $name {
+            const ROLES: &'static [Role] = &[$(Role::$role),*];
+        }
+    )*};
+}
+
+permissions! {
+    /// Tokens.
+    Administer => [];
+    /// Changes of policies and exceptions.
+    Govern => [Security];
+    /// Scans.
+    Submit => [Ci];
+    /// Decisions and events.
+    Operate => [Agent];
+    /// What is stored.
+    Read => [Security, Ci, Reader];
+    /// What is stored and agents need.
+    ReadProfiles => [Security, Ci, Agent, Reader];
+    /// What every token may see.
+    Anyone => [Security, Ci, Agent, Reader];
+}
+
+/// A caller whose role has the permission `P`. Others are refused before the body of the request is read.
+#[derive(Debug)]
+pub struct Permitted<P> {
+    /// Who calls.
+    pub caller: Caller,
+    permission: std::marker::PhantomData<P>,
+}
+
+impl<P: Permission> FromRequestParts<Shared> for Permitted<P> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, ApiError> {
+        let caller = authenticate(shared, &parts.headers).await?;
+        caller.require(P::ROLES)?;
+        Ok(Self { caller, permission: std::marker::PhantomData })
     }
 }
 

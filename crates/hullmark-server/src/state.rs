@@ -47,6 +47,31 @@ pub struct Shared {
     pub entropy: Entropy,
     /// The registry gate, where there is one.
     pub gate: Option<Arc<crate::gate::Gate>>,
+    /// What is done one at a time.
+    pub locks: Arc<Locks>,
+}
+
+/// What is done one at a time, or by a few at a time.
+pub struct Locks {
+    /// Changes of policy, exceptions and tokens: the record and the change belong together.
+    pub govern: tokio::sync::Mutex<()>,
+    /// Batches of events: each is recorded once.
+    pub events: tokio::sync::Mutex<()>,
+    /// Reading the ledger from end to end.
+    pub ledger: tokio::sync::Semaphore,
+    /// Taking in inventories, which are large.
+    pub scans: tokio::sync::Semaphore,
+}
+
+impl Locks {
+    pub(crate) fn new(scans: usize) -> Self {
+        Self {
+            govern: tokio::sync::Mutex::new(()),
+            events: tokio::sync::Mutex::new(()),
+            ledger: tokio::sync::Semaphore::new(2),
+            scans: tokio::sync::Semaphore::new(scans),
+        }
+    }
 }
 
 impl Shared {

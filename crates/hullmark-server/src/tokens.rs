@@ -77,7 +77,7 @@ impl Desk<'_> {
     pub async fn create(
         &self,
         new: &NewToken,
-        entropy: &dyn Fn(&mut [u8]) -> std::io::Result<()>,
+        entropy: &(dyn Fn(&mut [u8]) -> std::io::Result<()> + Send + Sync),
     ) -> Result<(Secret, TokenRow), TokenError> {
         let good = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
         if new.name.is_empty() || new.name.len() > MAX_NAME || !new.name.chars().all(good) {

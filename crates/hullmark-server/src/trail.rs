@@ -104,6 +104,28 @@ impl Trail {
         answer.await.map_err(|_| TrailError::Closed)?
     }
 
+    /// The same for several records, next to each other unless others come between.
+    ///
+    /// # Errors
+    /// As [`Trail::record`]; some may be recorded then.
+    pub async fn record_all(&self, records: &[TrailRecord]) -> Result<Vec<u64>, TrailError> {
+        let mut answers = Vec::with_capacity(records.len());
+        for record in records {
+            let entry = canonical_json(record)?;
+            if entry.len() > MAX_ENTRY_SIZE {
+                return Err(TrailError::TooLarge { length: entry.len() });
+            }
+            let (reply, answer) = oneshot::channel();
+            self.sender.send(Wanted { entry, reply }).await.map_err(|_| TrailError::Closed)?;
+            answers.push(answer);
+        }
+        let mut entries = Vec::with_capacity(answers.len());
+        for answer in answers {
+            entries.push(answer.await.map_err(|_| TrailError::Closed)??);
+        }
+        Ok(entries)
+    }
+
     /// The name of the ledger.
     pub fn origin(&self) -> &str {
         &self.state.origin

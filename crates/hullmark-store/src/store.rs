@@ -16,6 +16,9 @@ pub trait Documents: Send + Sync {
     /// `inventory`, `profile`, `verdict`, `manifest`.
     async fn put_document(&self, kind: &str, bytes: Vec<u8>) -> Result<Digest, StoreError>;
 
+    /// The word with which a document was stored first.
+    async fn document_kind(&self, digest: &Digest) -> Result<Option<String>, StoreError>;
+
     /// The bytes of a document, checked against the digest.
     async fn document(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError>;
 }

@@ -102,6 +102,7 @@ pub fn asker() -> Asker {
         user: variable(&["GITLAB_USER_LOGIN", "GITHUB_ACTOR", "USER", "LOGNAME"]),
         host: std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned()),
         job: variable(&["CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL"]).or_else(github_job),
+        token: None,
     }
 }
 

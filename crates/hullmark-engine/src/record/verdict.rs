@@ -19,7 +19,7 @@ pub const RECORD_SCHEMA: u32 = 1;
 /// The word in `kind` that tells a verdict record from the other entries of the ledger.
 pub const VERDICT_KIND: &str = "verdict";
 
-/// Who asked for the verdict, as far as the environment says it. Not authenticated: evidence, never authority.
+/// Who asked for the verdict, as far as the environment says it. But for the token it is evidence, never authority.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asker {
     /// Name of the user.
@@ -31,6 +31,9 @@ pub struct Asker {
     /// Address of the CI job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
+    /// Name of the token by which a server knows who asked: the one thing here that is authenticated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
 }
 
 /// What a verdict record says besides the verdict: where it was asked for, by whom, with which program.

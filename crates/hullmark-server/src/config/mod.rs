@@ -113,11 +113,13 @@ pub struct LimitsConfig {
     pub body_bytes: u64,
     /// The largest inventory that is sent, with its profile, in bytes.
     pub inventory_bytes: u64,
+    /// How many inventories are taken in at the same time; more wait.
+    pub scans: usize,
     /// How long a request may take. Pulls through the gate have limits of their own.
     pub request_timeout: ConfigDuration,
     /// How many requests are worked on at the same time; more are refused with 503.
     pub concurrency: usize,
-    /// How many connections are open at the same time; more wait.
+    /// How many connections are open at the same time; more are closed at once.
     pub connections: usize,
     /// How many events of running containers are kept.
     pub events: u64,
@@ -290,6 +292,7 @@ impl Default for LimitsConfig {
         Self {
             body_bytes: 4 * 1024 * 1024,
             inventory_bytes: 64 * 1024 * 1024,
+            scans: 4,
             request_timeout: ConfigDuration(Duration::from_secs(60)),
             concurrency: 256,
             connections: 4096,
@@ -388,6 +391,7 @@ impl Config {
         let positive = [
             ("limits.body_bytes", self.limits.body_bytes),
             ("limits.inventory_bytes", self.limits.inventory_bytes),
+            ("limits.scans", self.limits.scans as u64),
             ("limits.concurrency", self.limits.concurrency as u64),
             ("limits.connections", self.limits.connections as u64),
             ("limits.events", self.limits.events),

@@ -27,7 +27,7 @@ use crate::state::Clock;
 use crate::trail::{Trail, TrailError};
 use advisories::Advisories;
 use cache::{Cache, Flights};
-pub use rules::Rules;
+pub use rules::{Rules, exceptions_of};
 
 /// What is known of an image.
 #[derive(Debug, Clone)]
@@ -305,8 +305,11 @@ impl Judge {
         self.inner.advisories.is_broken()
     }
 
-    /// Opens the advisory database again when its file was replaced.
-    async fn refresh_database(&self) -> Result<(), JudgeError> {
+    /// Opens the advisory database again when its file was replaced, and records that.
+    ///
+    /// # Errors
+    /// When that cannot be recorded.
+    pub async fn refresh_database(&self) -> Result<(), JudgeError> {
         if self.inner.advisories.is_fresh() {
             return Ok(());
         }
@@ -494,7 +497,7 @@ fn key_of(subject: &Subject, inventory: &Digest) -> Digest {
 
 /// Which of the images with a digest count: the one whose manifest it is; else, as all have the same content, the best of
 /// those whose configuration it is; else all of the index.
-fn candidates(digest: &Digest, images: Vec<ImageRow>) -> Vec<ImageRow> {
+pub fn candidates(digest: &Digest, images: Vec<ImageRow>) -> Vec<ImageRow> {
     if let Some(one) = images.iter().find(|row| row.subject.manifest.as_ref() == Some(digest)) {
         return vec![one.clone()];
     }

@@ -31,6 +31,15 @@ impl Documents for SqliteStore {
         Ok(digest)
     }
 
+    async fn document_kind(&self, digest: &Digest) -> Result<Option<String>, StoreError> {
+        let row = sqlx::query("SELECT kind FROM documents WHERE digest = ?")
+            .bind(digest.to_string())
+            .fetch_optional(&self.reader)
+            .await
+            .map_err(StoreError::doing("look for a document"))?;
+        row.as_ref().map(|row| Reader::new("document", row).text("kind")).transpose()
+    }
+
     async fn document(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
         let row = sqlx::query("SELECT size, content FROM documents WHERE digest = ?")
             .bind(digest.to_string())
