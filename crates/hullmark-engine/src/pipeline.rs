@@ -50,6 +50,7 @@ pub fn scan(
 ) -> Result<ScanReport, EngineError> {
     let inventory = take_inventory(acquire)?;
     let mut report = judge(inventory, judge_by, &recorder.circumstances.tool)?;
+    report.degraded.clone_from(&recorder.circumstances.degraded);
     report.ledger = Some(record(&report, recorder)?);
     Ok(report)
 }
@@ -101,5 +102,5 @@ pub fn judge(inventory: Inventory, by: &Judge<'_>, tool: &Tool) -> Result<ScanRe
         stage: by.stage,
         now: by.now,
     })?;
-    Ok(ScanReport { tool: tool.clone(), inventory, matches, verdict, ledger: None })
+    Ok(ScanReport { tool: tool.clone(), inventory, matches, verdict, ledger: None, degraded: Vec::new() })
 }

@@ -56,6 +56,9 @@ pub struct ScanReport {
     /// Where the verdict is recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<LedgerReceipt>,
+    /// What was not as it should be when the verdict was made: `server-unreachable`, ...
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub degraded: Vec<String>,
 }
 
 /// How a report is written.

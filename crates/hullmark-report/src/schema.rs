@@ -17,6 +17,7 @@ pub fn json_schema() -> Value {
         ("matches", reference("matches")),
         ("verdict", reference("verdict")),
         ("ledger?", object(&[("origin", text()), ("index", number()), ("entry_digest", digest())])),
+        ("degraded?", list(text())),
     ]);
     let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",

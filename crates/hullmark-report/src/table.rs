@@ -335,6 +335,10 @@ fn verdict(report: &ScanReport, paint: &Paint, out: &mut dyn io::Write) -> io::R
     if let Some(receipt) = &report.ledger {
         writeln!(out, "\nrecorded      entry {} of the ledger, {}", receipt.index, receipt.entry_digest)?;
     }
+    if !report.degraded.is_empty() {
+        let words: Vec<String> = report.degraded.iter().map(|word| safe(word)).collect();
+        writeln!(out, "degraded      {}", words.join(", "))?;
+    }
     let of = |action| verdict.reasons.iter().filter(|reason| reason.action == action).count();
     let (failures, warnings) =
         (count(of(Action::Fail), "failure", "failures"), count(of(Action::Warn), "warning", "warnings"));

@@ -192,6 +192,7 @@ fn report(outcome: Outcome) -> ScanReport {
             },
             evaluated_at: "2026-01-01T00:00:00Z".parse().unwrap(),
         },
+        degraded: Vec::new(),
         ledger: Some(LedgerReceipt {
             origin: "log".to_owned(),
             index: 3,

@@ -87,6 +87,8 @@ pub async fn open(config: Config, environment: Environment) -> Result<Shared, Se
     if !config.ledger_directory().is_dir() || !config.store_file().is_file() {
         return Err(ServerError::NotInitialised { path: directory.clone() });
     }
+    // Before anything is counted.
+    let _ = health::recorder();
     let entropy = Arc::clone(&environment.entropy);
     let ledger = Ledger::open(&config.ledger_directory(), LEDGER_ORIGIN, &mut |bytes| entropy(bytes))?;
     let trail = Trail::start(ledger).map_err(io("start the writer of the ledger"))?;
@@ -164,7 +166,6 @@ pub async fn serve(config: Config, environment: Environment) -> Result<(), Serve
     let handler = |kind| signal(kind).map_err(io("handle signals"));
     let ends = [handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?];
     let hangup = handler(SignalKind::hangup())?;
-    let _ = health::recorder();
     let shared = open(config, environment).await?;
     let listen = shared.config.server.listen;
     let listener = std::net::TcpListener::bind(listen).map_err(io(format!("listen on {listen}")))?;

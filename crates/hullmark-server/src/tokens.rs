@@ -184,3 +184,8 @@ fn make_private(directory: &Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))
 }
+
+/// Finishes what is under way in a store that [`open`] opened.
+pub async fn close(store: &SqliteStore) {
+    store.close().await;
+}

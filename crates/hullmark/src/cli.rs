@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hullmark_policy::FailOn;
 use hullmark_report::Format;
+use hullmark_server::auth::Role;
 use hullmark_types::{Digest, Platform, Stage};
 use hullmark_version::Scheme;
 
@@ -57,6 +58,11 @@ pub enum Command {
     /// Show, prove and verify what was recorded
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Run the server: API, registry gate, admission, one ledger for all
+    Serve(ServeArguments),
+    /// Set a server up, and make its tokens
+    #[command(subcommand)]
+    Server(Server),
     /// Verify a proof or an evidence bundle without the log
     Verify(Verify),
     /// Write the configuration of clients that pull through the registry gate
@@ -112,11 +118,16 @@ pub struct LedgerArguments {
 /// Which server, and who asks it.
 #[derive(Debug, Args)]
 pub struct ServerArguments {
-    /// Ask this server, such as `https://hullmark.example:8443`
+    /// Ask this server, such as `https://hullmark.example:8443`; with `scan`, its policy, exceptions and advisories count
     #[arg(long, value_name = "URL", env = "HULLMARK_SERVER")]
     pub server: Option<String>,
-    /// File with the token that the server knows the caller by
-    #[arg(long, value_name = "FILE", env = "HULLMARK_TOKEN_FILE")]
+    /// File with the token that the server knows the caller by [default: the token itself in $HULLMARK_SERVER_TOKEN]
+    #[arg(
+        long = "server-token-file",
+        alias = "token-file",
+        value_name = "FILE",
+        env = "HULLMARK_SERVER_TOKEN_FILE"
+    )]
     pub token_file: Option<PathBuf>,
     /// File with the certificate authorities that the server's certificate may come from, besides the system's (PEM)
     #[arg(long, value_name = "FILE", env = "HULLMARK_CA_FILE")]
@@ -147,12 +158,86 @@ pub struct Scan {
     /// Whose actions of the policy count: build, ship, deploy or run
     #[arg(long, default_value = "build", env = "HULLMARK_STAGE")]
     pub stage: Stage,
+    /// A server that judges and records instead of this machine: what is inside the image is sent to it, not the image.
+    #[command(flatten)]
+    pub server: ServerArguments,
+    /// Judge on this machine when the server cannot be reached or cannot work; report and record say so
+    #[arg(long, requires = "server", env = "HULLMARK_DEGRADED_LOCAL")]
+    pub degraded_local: bool,
     /// Form of the report: table, json, sarif or cyclonedx
     #[arg(long, default_value = "table", env = "HULLMARK_FORMAT")]
     pub format: Format,
     /// Write the report to a file; the table still goes to standard output when the file has another form
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// Which server, by its configuration.
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    /// Configuration file of the server
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/etc/hullmark/server.toml",
+        env = "HULLMARK_SERVER_CONFIG"
+    )]
+    pub config: PathBuf,
+}
+
+/// The `server` commands.
+#[derive(Debug, Subcommand)]
+pub enum Server {
+    /// Make the data directory, the ledger with its key, and the first admin token, which is printed once
+    Init {
+        /// Which server.
+        #[command(flatten)]
+        server: ServeArguments,
+        /// Name of the token
+        #[arg(long, default_value = "admin")]
+        name: String,
+    },
+    /// Make, list and revoke tokens, also beside a running server
+    #[command(subcommand)]
+    Token(Token),
+    /// Print the JSON schema of the configuration file
+    Schema,
+    /// Print the reference of the configuration file (Markdown)
+    Reference,
+}
+
+/// The `server token` commands.
+#[derive(Debug, Subcommand)]
+pub enum Token {
+    /// Make a token and print it, once
+    Create {
+        /// Which server.
+        #[command(flatten)]
+        server: ServeArguments,
+        /// Name of the token; records bear it. A name is used once
+        #[arg(long)]
+        name: String,
+        /// What it is good for: admin, security, ci, agent or reader
+        #[arg(long)]
+        role: Role,
+        /// From when on it is refused: a time (RFC 3339), or a duration such as `90d`
+        #[arg(long, value_name = "TIME or DURATION")]
+        expires: Option<String>,
+    },
+    /// List the tokens
+    List {
+        /// Which server.
+        #[command(flatten)]
+        server: ServeArguments,
+    },
+    /// Revoke a token: it is refused from then on
+    Revoke {
+        /// Which server.
+        #[command(flatten)]
+        server: ServeArguments,
+        /// Name of the token
+        name: String,
+    },
 }
 
 /// Arguments of `hullmark sbom`.

@@ -62,7 +62,7 @@ pub fn auth_file(given: Option<PathBuf>) -> Option<PathBuf> {
     })
 }
 
-/// The token by which a server knows the caller: from the file, else from `HULLMARK_TOKEN`. Never an argument, which others
+/// The token by which a server knows the caller: from the file, else from `HULLMARK_SERVER_TOKEN`. Never an argument, which others
 /// on the machine can see.
 pub fn token(file: Option<&Path>) -> Result<Option<Secret>> {
     let text = match file {
@@ -73,7 +73,7 @@ pub fn token(file: Option<&Path>) -> Result<Option<Secret>> {
             io::Read::take(opened, MAX_TOKEN).read_to_string(&mut text).with_context(cannot)?;
             text
         }
-        None => std::env::var("HULLMARK_TOKEN").unwrap_or_default(),
+        None => std::env::var("HULLMARK_SERVER_TOKEN").unwrap_or_default(),
     };
     let token = text.trim();
     match (token.is_empty(), file) {
@@ -85,6 +85,16 @@ pub fn token(file: Option<&Path>) -> Result<Option<Secret>> {
 
 /// The largest file with a token, in bytes.
 const MAX_TOKEN: u64 = 4096;
+
+/// What a server takes from its surroundings. A time given by `--now` stands still, for tests.
+pub fn of_server(given: Option<Timestamp>) -> hullmark_server::Environment {
+    hullmark_server::Environment {
+        clock: std::sync::Arc::new(move || now(given)),
+        entropy: std::sync::Arc::new(entropy),
+        tool: crate::commands::tool(),
+        binary: binary_digest(),
+    }
+}
 
 /// Who asks, as far as the environment says it.
 pub fn asker() -> Asker {

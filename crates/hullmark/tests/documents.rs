@@ -33,6 +33,8 @@ fn the_reference_is_fresh() {
     check("reference/version-orders.md", &schemes);
     check("schema/policy.schema.json", &place.ok(&["policy", "schema"]).stdout());
     check("schema/exceptions.schema.json", &place.ok(&["policy", "schema", "--exceptions"]).stdout());
+    check("schema/server.schema.json", &place.ok(&["server", "schema"]).stdout());
+    check("reference/server-configuration.md", &place.ok(&["server", "reference"]).stdout());
     check("schema/report.schema.json", &schema(&hullmark_report::json_schema()));
     check("schema/ledger-record.schema.json", &schema(&hullmark_engine::record_schema()));
 }

@@ -18,6 +18,7 @@ use crate::state::Shared;
 use crate::trail;
 
 #[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventQuery {
     /// A digest of the image.

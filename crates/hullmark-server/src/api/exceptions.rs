@@ -16,6 +16,7 @@ use crate::state::Shared;
 use crate::trail;
 
 #[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExceptionQuery {
     /// Also those that were revoked.

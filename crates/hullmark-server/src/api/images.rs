@@ -20,6 +20,7 @@ use crate::state::Shared;
 const MAX_TRAIL: usize = 1000;
 
 #[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ImageQuery {
     /// Only images of this name or reference.

@@ -19,6 +19,7 @@ use crate::trail;
 const MAX_COMMENT: usize = 1000;
 
 #[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PolicyQuery {
     /// Only versions before this one: the next page.

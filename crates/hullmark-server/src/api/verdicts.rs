@@ -14,6 +14,7 @@ use crate::error::{ApiError, Problem};
 use crate::state::Shared;
 
 #[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct VerdictQuery {
     /// A digest of the image.

@@ -1,6 +1,7 @@
 //! The configuration: one TOML file. An unknown key is an error with its line.
 
 mod duration;
+mod keys;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use hullmark_types::{EnforcementMode, Point};
 use serde::Deserialize;
 
 pub use duration::ConfigDuration;
+pub use keys::{json_schema, reference};
 
 /// The largest configuration file that is read, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;

@@ -2,6 +2,7 @@
 #![allow(
     dead_code,
     clippy::unwrap_used,
+    clippy::panic,
     clippy::allow_attributes,
     reason = "each test file uses a part of this"
 )]
@@ -230,13 +231,13 @@ pub fn configuration(directory: &Path, more: &str) -> String {
     )
 }
 
-/// Builds `a.db` in a directory, from a feed of Alpine 3.7 with these fixes.
+/// Builds `a.db` in a directory, from a feed of Alpine 3.7 with these fixes. CVE-2019-14697 is known to be exploited.
 pub fn build_database(directory: &Path, fixes: &[(&str, &str, &[&str])]) {
     let feeds = tempfile::tempdir_in(directory).unwrap();
-    let _ = FeedBuilder::new(feeds.path()).alpine("v3.7", "main", fixes);
+    let _ = FeedBuilder::new(feeds.path()).alpine("v3.7", "main", fixes).kev(&["CVE-2019-14697"]);
     let configs = config::layout(&feeds.path().display().to_string()).unwrap();
     let options = UpdateOptions {
-        fetcher: &LocalFetcher::default(),
+        fetcher: &LocalFetcher,
         previous: None,
         now: NOW.parse().unwrap(),
         threads: 1,
@@ -248,7 +249,7 @@ pub fn build_database(directory: &Path, fixes: &[(&str, &str, &[&str])]) {
     builder.write_atomically(&directory.join("a.db")).unwrap();
 }
 
-/// An Alpine image with the vulnerable musl 1.1.18-r3; the default policy fails it at every stage.
+/// An Alpine image with the vulnerable musl 1.1.18-r3; the default policy fails it at build, ship and deploy.
 pub fn bad_image() -> ImageBuilder {
     ImageBuilder::new().layer(alpine("1.1.18-r3"), "ADD rootfs.tar in /")
 }

@@ -9,9 +9,11 @@ mod profile;
 mod remote;
 mod sbom;
 mod scan;
+mod server;
 mod version;
 
 use anyhow::Result;
+pub use scan::tool;
 
 use crate::Outcome;
 use crate::cli::{Cli, Command, Global};
@@ -49,6 +51,8 @@ pub fn run(cli: Cli, talk: &Talk) -> Result<Outcome> {
         Command::Db(command) => db::run(&context, command),
         Command::Policy(command) => policy::run(&context, command),
         Command::Ledger(command) => ledger::run(&context, command),
+        Command::Serve(arguments) => server::serve(&context, &arguments),
+        Command::Server(command) => server::run(&context, command),
         Command::Verify(arguments) => ledger::verify(&context, &arguments),
         Command::Gate(command) => gate::run(&context, command),
         Command::Version(command) => version::run(command),

@@ -2,14 +2,16 @@
 
 use anyhow::{Context as _, Result};
 use hullmark_advisory::Database;
-use hullmark_engine::{Acquire, Circumstances, Judge, Recorder, Target};
+use hullmark_engine::{Acquire, Circumstances, EngineError, Judge, Recorder, Target};
 use hullmark_ledger::Ledger;
 use hullmark_policy::{Exceptions, Policy};
 use hullmark_report::{Format, ScanReport, Tool, WriteOptions};
-use hullmark_types::{ImageProfile, Inventory, Outcome as VerdictOutcome};
+use hullmark_types::{ImageProfile, Inventory, Outcome as VerdictOutcome, Stage};
+use jiff::Timestamp;
 
 use super::Context;
 use super::policy::{load_exceptions, load_policy};
+use super::remote::Remote;
 use crate::Outcome;
 use crate::cli::{Scan, TargetArguments};
 use crate::environment;
@@ -26,42 +28,127 @@ pub fn tool() -> Tool {
 
 /// Runs the command. What can be checked cheaply is checked before the image is touched.
 pub fn run(context: &Context<'_>, arguments: Scan) -> Result<Outcome> {
-    let policy = policy_of(&arguments)?;
-    let exceptions = match &arguments.exceptions {
-        Some(path) => load_exceptions(path)?,
-        None => Exceptions::none(),
-    };
     let target = Target::parse(&arguments.target.target)?;
-    let database = open_database(arguments.database.db)?;
-    let ledger_path = environment::ledger_path(arguments.ledger.ledger)?;
-    let mut ledger = Ledger::open(&ledger_path, LEDGER_ORIGIN, &mut environment::entropy)
-        .with_context(|| format!("cannot open the ledger `{}`", ledger_path.display()))?;
-
     let options = acquire_options(context, &arguments.target)?;
-    let bars = progress::bars(context.talk);
-    let acquire = Acquire { target: &target, options: &options, progress: &LayerBars::new(&bars) };
-    let judge = Judge {
-        database: &database,
-        policy: &policy,
-        exceptions: &exceptions,
-        stage: arguments.stage,
-        now: environment::now(context.global.now),
+    let report = match server_of(context, &arguments)? {
+        None => {
+            let mut local = Local::open(context, &arguments, Vec::new())?;
+            let bars = progress::bars(context.talk);
+            let acquire = Acquire { target: &target, options: &options, progress: &LayerBars::new(&bars) };
+            let report = local.scan(&acquire);
+            let _ = bars.clear();
+            report.with_context(|| format!("cannot scan `{}`", arguments.target.target))?
+        }
+        Some(remote) => {
+            // A local verdict, should it be needed, fails on what is missing before the work is done.
+            let fallback = arguments
+                .degraded_local
+                .then(|| Local::open(context, &arguments, vec![SERVER_UNREACHABLE.to_owned()]));
+            let fallback = fallback.transpose()?;
+            let (inventory, profile) = acquire_inventory(context, &arguments.target)?;
+            match (remote.scan(&inventory, profile.as_ref(), arguments.stage), fallback) {
+                (Ok(report), _) => report,
+                (Err(error), Some(mut local)) if error.is_unavailable() => {
+                    let error = anyhow::Error::new(error);
+                    context.talk.warn(format!("{error:#}; the verdict is made on this machine"));
+                    local.judge(inventory)?
+                }
+                (Err(error), _) => return Err(error.into()),
+            }
+        }
     };
-    let mut recorder = Recorder {
-        ledger: &mut ledger,
-        circumstances: Circumstances {
-            binary: environment::binary_digest(),
-            ..Circumstances::of_scan(tool(), environment::asker())
-        },
-    };
-    let report = hullmark_engine::scan(&acquire, &judge, &mut recorder);
-    let _ = bars.clear();
-    let report = report.with_context(|| format!("cannot scan `{}`", arguments.target.target))?;
     write_report(&report, arguments.format, arguments.output.as_deref())?;
     Ok(match report.verdict.outcome {
         VerdictOutcome::Failed => Outcome::FailedByPolicy,
         VerdictOutcome::Passed | VerdictOutcome::Warned => Outcome::Passed,
     })
+}
+
+/// The word in records and reports of verdicts that a server should have made.
+const SERVER_UNREACHABLE: &str = "server-unreachable";
+
+/// The server that is to judge; `None` when this machine is.
+fn server_of(context: &Context<'_>, arguments: &Scan) -> Result<Option<Remote>> {
+    let remote = Remote::open(context, &arguments.server)?;
+    let local = [
+        ("--policy", arguments.policy.is_some()),
+        ("--fail-on", arguments.fail_on.is_some()),
+        ("--exceptions", arguments.exceptions.is_some()),
+    ];
+    let given = local.iter().find(|(_, given)| *given);
+    if let (Some(_), Some((name, _)), false) = (&remote, given, arguments.degraded_local) {
+        anyhow::bail!(
+            "`{name}` is for verdicts of this machine; with `--server` the policy of the server counts"
+        );
+    }
+    Ok(remote)
+}
+
+/// What a verdict on this machine is made with.
+struct Local {
+    policy: Policy,
+    exceptions: Exceptions,
+    database: Database,
+    stage: Stage,
+    now: Timestamp,
+    ledger: Ledger,
+    circumstances: Circumstances,
+}
+
+impl Local {
+    fn open(context: &Context<'_>, arguments: &Scan, degraded: Vec<String>) -> Result<Self> {
+        let policy = policy_of(arguments)?;
+        let exceptions = match &arguments.exceptions {
+            Some(path) => load_exceptions(path)?,
+            None => Exceptions::none(),
+        };
+        let database = open_database(arguments.database.db.clone())?;
+        let ledger_path = environment::ledger_path(arguments.ledger.ledger.clone())?;
+        let ledger = Ledger::open(&ledger_path, LEDGER_ORIGIN, &mut environment::entropy)
+            .with_context(|| format!("cannot open the ledger `{}`", ledger_path.display()))?;
+        Ok(Self {
+            policy,
+            exceptions,
+            database,
+            stage: arguments.stage,
+            now: environment::now(context.global.now),
+            ledger,
+            circumstances: Circumstances {
+                binary: environment::binary_digest(),
+                degraded,
+                ..Circumstances::of_scan(tool(), environment::asker())
+            },
+        })
+    }
+
+    fn scan(&mut self, acquire: &Acquire<'_>) -> Result<ScanReport, EngineError> {
+        let by = Judge {
+            database: &self.database,
+            policy: &self.policy,
+            exceptions: &self.exceptions,
+            stage: self.stage,
+            now: self.now,
+        };
+        let circumstances = self.circumstances.clone();
+        hullmark_engine::scan(acquire, &by, &mut Recorder { ledger: &mut self.ledger, circumstances })
+    }
+
+    /// Judges and records an inventory that was taken already.
+    fn judge(&mut self, inventory: Inventory) -> Result<ScanReport, EngineError> {
+        let by = Judge {
+            database: &self.database,
+            policy: &self.policy,
+            exceptions: &self.exceptions,
+            stage: self.stage,
+            now: self.now,
+        };
+        let circumstances = self.circumstances.clone();
+        let mut report = hullmark_engine::judge(inventory, &by, &circumstances.tool)?;
+        report.degraded.clone_from(&circumstances.degraded);
+        let mut recorder = Recorder { ledger: &mut self.ledger, circumstances };
+        report.ledger = Some(hullmark_engine::record(&report, &mut recorder)?);
+        Ok(report)
+    }
 }
 
 fn policy_of(arguments: &Scan) -> Result<Policy> {
