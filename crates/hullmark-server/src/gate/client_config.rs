@@ -65,10 +65,12 @@ impl ClientConfig<'_> {
 
     fn containerd(&self) -> String {
         let mut text = String::from(
-            "# containerd: one file for each registry. `server` is the gate itself, and there is no other host.\n\
+            "# containerd: one file for each registry. `server` and the only host are the gate itself.\n\
              #\n\
              # Why no mirror: with `server = \"https://registry-1.docker.io\"` and the gate under `[host]`, containerd asks the\n\
              # registry whenever the gate answers with an error, a denial among them.\n\
+             #\n\
+             # A file that containerd cannot read is skipped, and the registry asked. containerd 1.6 wants a `[host]` table in it.\n\
              #\n\
              # containerd reads these files when its configuration names their directory:\n\
              #   version 2:  [plugins.\"io.containerd.grpc.v1.cri\".registry]\n\
@@ -84,10 +86,10 @@ impl ClientConfig<'_> {
             if name == "_default" {
                 text.push_str("# Every other registry: the gate answers that it does not pass it on.\n");
             }
-            let _ = writeln!(text, "server = \"{}\"\ncapabilities = [\"pull\", \"resolve\"]", self.url());
-            if let Some(path) = self.ca() {
-                let _ = writeln!(text, "ca = {path:?}");
-            }
+            let ca = self.ca().map_or_else(String::new, |path| format!("ca = {path:?}\n"));
+            let can = format!("capabilities = [\"pull\", \"resolve\"]\n{ca}");
+            let url = self.url();
+            let _ = write!(text, "server = \"{url}\"\n{can}[host.\"{url}\"]\n{can}");
         }
         text
     }
@@ -196,7 +198,8 @@ mod tests {
             let value: toml::Value = toml::from_str(&body).unwrap();
             assert_eq!(value["server"].as_str(), Some("https://gate.example:8443"), "{file}");
             assert_eq!(value["ca"].as_str(), Some("/etc/ca.pem"));
-            assert!(value.get("host").is_none());
+            let hosts: Vec<&String> = value["host"].as_table().unwrap().keys().collect();
+            assert_eq!(hosts, ["https://gate.example:8443"]);
         }
         assert_eq!(text.matches("\nserver = ").count(), 3);
     }

@@ -361,6 +361,13 @@ mod tests {
         assert!(!children[0].is_attestation && children[1].is_attestation && children[1].attests.is_none());
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(text in r#"[\[\]{}",:0-9a-zA-Z\\ ]{0,200}"#, content_type in ".{0,40}") {
+            let _ = Document::parse(Digest::sha256(text.as_bytes()), text.into_bytes(), &content_type);
+        }
+    }
+
     #[test]
     fn what_readers_could_see_differently_is_refused() {
         for text in [

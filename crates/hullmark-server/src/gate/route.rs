@@ -253,6 +253,16 @@ mod tests {
         );
     }
 
+    proptest::proptest! {
+        #[test]
+        fn what_is_understood_follows_the_grammar(path in "[a-zA-Z0-9_.:/%@-]{0,80}", query in "[a-z0-9=&%+]{0,40}") {
+            if let Ok(route) = Route::parse(&path, Some(&query), ["docker.io"].into_iter()) {
+                proptest::prop_assert!(route.place.repository.split('/').all(is_component), "{route:?}");
+                proptest::prop_assert!(!format!("{route:?}").contains(".."), "{route:?}");
+            }
+        }
+    }
+
     #[test]
     fn what_follows_no_grammar_is_refused() {
         for path in

@@ -226,7 +226,7 @@ async fn containerd_gets_the_bytes_of_the_upstream_and_is_refused() {
             std::thread::sleep(Duration::from_millis(50));
         }
         // The names of the upstream: containerd sends `ns=docker.io` to the host that stands for it.
-        for file in config(&through.to_string(), ClientKind::Containerd).split("# --- ").skip(1) {
+        for file in self::config(&through.to_string(), ClientKind::Containerd).split("# --- ").skip(1) {
             let (name, content) = file.split_once('\n').unwrap();
             let name = path.join(name.replace("/etc/containerd/certs.d", "hosts"));
             std::fs::create_dir_all(name.parent().unwrap()).unwrap();
