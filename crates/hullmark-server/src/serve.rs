@@ -196,6 +196,7 @@ pub async fn serve(config: Config, environment: Environment) -> Result<(), Serve
     if let Some(local) = local {
         let _ = local.await;
     }
+    gate::finish(&shared).await;
     shared.trail.record(&lifecycle(&shared, "the server ended")).await?;
     shared.store.close().await;
     tracing::info!("ended");
