@@ -36,6 +36,9 @@ const HEARTBEAT: Duration = Duration::from_secs(3600);
 /// How often small chores are done.
 const CHORES: Duration = Duration::from_secs(10);
 
+/// How long a batch of events is remembered, so that it is taken once.
+const BATCHES: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// How many streams one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 64;
 
@@ -296,7 +299,8 @@ async fn chores(shared: Shared, ending: CancellationToken) {
                 if let Err(error) = shared.judge.refresh_database().await {
                     tracing::error!(cause = %crate::error::chain(&error), "the advisory database cannot be taken over");
                 }
-                if let Err(error) = shared.store.prune_events(shared.config.limits.events).await {
+                let before = shared.now().checked_sub(BATCHES).unwrap_or(jiff::Timestamp::MIN);
+                if let Err(error) = shared.store.prune_events(shared.config.limits.events, before).await {
                     tracing::error!(cause = %crate::error::chain(&error), "old events cannot be removed");
                 }
             }

@@ -1,5 +1,5 @@
 //! What fails, and what is done then: ledger, database, store; and what many ask at once.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod common;
 

@@ -1,5 +1,4 @@
 //! Judging: scans, standings, and when a verdict is made again.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod common;
 

@@ -124,8 +124,9 @@ pub trait Events: Send + Sync {
     /// The events that match, newest first.
     async fn events(&self, filter: &EventFilter) -> Result<Vec<EventRow>, StoreError>;
 
-    /// Removes the oldest events beyond `keep`; gives how many.
-    async fn prune_events(&self, keep: u64) -> Result<u64, StoreError>;
+    /// Removes the oldest events beyond `keep`, and forgets batches that were received before `batches`; gives how many
+    /// events were removed.
+    async fn prune_events(&self, keep: u64, batches: Timestamp) -> Result<u64, StoreError>;
 }
 
 /// Tokens.

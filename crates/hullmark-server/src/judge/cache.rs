@@ -11,7 +11,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::Generation;
 
 /// How many verdicts each of the two halves of the cache holds.
-const HALF: usize = 4096;
+const HALF: usize = 2048;
 
 type Key = (Digest, Stage);
 

@@ -103,7 +103,12 @@ impl Events for SqliteStore {
         rows.iter().map(event).collect()
     }
 
-    async fn prune_events(&self, keep: u64) -> Result<u64, StoreError> {
+    async fn prune_events(&self, keep: u64, batches: Timestamp) -> Result<u64, StoreError> {
+        sqlx::query("DELETE FROM batches WHERE received < ?")
+            .bind(nanoseconds(batches))
+            .execute(&self.writer)
+            .await
+            .map_err(StoreError::doing("forget old batches of events"))?;
         let done = sqlx::query("DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?")
             .bind(signed(keep))
             .execute(&self.writer)

@@ -24,6 +24,11 @@ fn image(row: &SqliteRow) -> Result<ImageRow, StoreError> {
     })
 }
 
+/// The alias of a name. A name may look like a digest, and is none.
+fn name_alias(name: &str) -> String {
+    format!("name {name}")
+}
+
 /// The row that is stored when `new` comes after `old`.
 fn merge(old: ImageRow, new: &ImageRow) -> ImageRow {
     let keeps_inventory = old.taken_here && !new.taken_here;
@@ -91,7 +96,8 @@ impl Images for SqliteStore {
         .map_err(StoreError::doing(operation))?;
         let subject = &row.subject;
         let digests = [&subject.index, &subject.manifest, &subject.config].into_iter().flatten();
-        let names = subject.references.iter().chain([&subject.name, &new.subject.name]).cloned();
+        let names = subject.references.iter().chain([&subject.name, &new.subject.name]);
+        let names = names.map(|name| name_alias(name));
         for alias in digests.map(ToString::to_string).chain(names) {
             sqlx::query("INSERT INTO image_aliases (alias, image) VALUES (?, ?) ON CONFLICT DO NOTHING")
                 .bind(alias)
@@ -129,7 +135,7 @@ impl Images for SqliteStore {
                 "SELECT images.* FROM image_aliases JOIN images ON images.digest = image_aliases.image
                  WHERE image_aliases.alias = ? AND images.digest > ? ORDER BY images.digest LIMIT ?",
             )
-            .bind(name),
+            .bind(name_alias(name)),
             None => sqlx::query("SELECT * FROM images WHERE digest > ? ORDER BY digest LIMIT ?"),
         };
         let rows = query
