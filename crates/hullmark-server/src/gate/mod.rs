@@ -29,7 +29,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use hullmark_image::{ImageError, RegistryClient};
+use hullmark_image::ImageError;
 use hullmark_types::{Digest, Platform, PlatformError};
 use tokio::sync::Semaphore;
 
@@ -43,7 +43,7 @@ use flight::Flights;
 use lru::Lru;
 use record::{Key, Repeats};
 use route::Place;
-use upstream::{Failure, Tagged};
+use upstream::{Failure, Tagged, Upstream};
 
 /// How long it is remembered that an image cannot be scanned.
 const FAILURE_REMEMBERED: Duration = Duration::from_secs(30);
@@ -54,13 +54,7 @@ const DOCUMENT_MEMORY: u64 = 64 << 20;
 /// How many of each small fact are remembered.
 const FACTS: u64 = 16_384;
 
-/// How many requests to upstreams for anything but blobs are under way at the same time.
-const UPSTREAM_REQUESTS: usize = 32;
-
-/// How many blobs are fetched at the same time.
-const BLOB_FETCHES: usize = 8;
-
-/// How many images are scanned at the same time.
+/// How many images are taken apart at the same time.
 const SCANS: usize = 4;
 
 /// How many pulls may wait for work of one kind.
@@ -100,7 +94,7 @@ type Found = Result<Arc<Document>, OciError>;
 
 /// What the gate keeps.
 pub struct Gate {
-    upstreams: BTreeMap<String, Arc<RegistryClient>>,
+    upstreams: BTreeMap<String, Arc<Upstream>>,
     platforms: Vec<Platform>,
     cache: Arc<BlobCache>,
     documents: Mutex<Lru<Digest, Arc<Document>>>,
@@ -119,8 +113,6 @@ pub struct Gate {
     blob_flights: Arc<Flights<Digest, Result<(), Failure>>>,
     scan_flights: Arc<Flights<Digest, Result<(), Failure>>>,
     record_flights: Arc<Flights<Key, Result<u64, TrailError>>>,
-    upstream_permits: Arc<Semaphore>,
-    blob_permits: Arc<Semaphore>,
     scan_permits: Semaphore,
     streams: Arc<AtomicUsize>,
     repeats: Repeats,
@@ -149,7 +141,7 @@ impl Gate {
             for (name, config) in upstreams {
                 let client = upstream::client(&name, &config)
                     .map_err(|source| GateError::Upstream { name: name.clone(), source: Box::new(source) })?;
-                clients.insert(name, Arc::new(client));
+                clients.insert(name, Arc::new(Upstream::new(client)));
             }
             Ok::<_, GateError>((clients, BlobCache::open(&directory, limit)?))
         });
@@ -170,8 +162,6 @@ impl Gate {
             blob_flights: Flights::new(WAITING),
             scan_flights: Flights::new(WAITING),
             record_flights: Flights::new(WAITING),
-            upstream_permits: Arc::new(Semaphore::new(UPSTREAM_REQUESTS)),
-            blob_permits: Arc::new(Semaphore::new(BLOB_FETCHES)),
             scan_permits: Semaphore::new(SCANS),
             streams: Arc::default(),
             repeats: Repeats::default(),

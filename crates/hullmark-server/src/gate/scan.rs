@@ -55,7 +55,8 @@ impl Pull {
             let message = format!("the image has {size} bytes, and `gate.cache_bytes` is {limit}");
             return Err(Failure { message, word: "image-too-large", lasting: true });
         }
-        let _permit = self.gate.scan_permits.acquire().await.map_err(|error| own(error.to_string()))?;
+        let upstream = self.upstream(place).map_err(|error| own(error.message))?;
+        let fetching = upstream.images.acquire().await.map_err(|error| own(error.to_string()))?;
         // Nothing of the image makes room for something else before it is taken apart.
         let wanted = blobs.iter().map(|blob| blob.digest.clone());
         let _pin = self.gate.cache.pin(wanted.chain([document.digest.clone()]).collect());
@@ -74,6 +75,8 @@ impl Pull {
                 Some(fetched) => fetched.map_err(|error| own(error.to_string()))??,
             }
         }
+        drop(fetching);
+        let _permit = self.gate.scan_permits.acquire().await.map_err(|error| own(error.to_string()))?;
         let (inventory, profile) = self.take_apart(place, &document.digest).await?;
         let asker = Asker { host: Some("registry-gate".to_owned()), ..Asker::default() };
         let report = self.shared.judge.scan(inventory, Some(profile), Stage::Ship, asker).await;

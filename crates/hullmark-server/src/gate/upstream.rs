@@ -7,6 +7,7 @@ use hullmark_http::{ClientOptions, HttpError, PlainHttp};
 use hullmark_image::{ImageError, RegistryClient, RegistryOptions};
 use hullmark_store::{ManifestRow, TagRow};
 use hullmark_types::{Digest, DigestAlgorithm};
+use tokio::sync::Semaphore;
 
 use super::cache::CacheError;
 use super::document::{ACCEPT, Blob, Document, Kind};
@@ -25,6 +26,35 @@ const MAX_BLOB: u64 = 64 << 30;
 
 /// What a client that waits in vain is told to wait before it asks again, in seconds.
 pub(crate) const RETRY_AFTER: u64 = 5;
+
+/// How many requests for anything but blobs are under way to one upstream at the same time.
+const REQUESTS: usize = 32;
+
+/// How many blobs are fetched from one upstream at the same time.
+const BLOBS: usize = 8;
+
+/// How many images are fetched from one upstream at the same time.
+const IMAGES: usize = 8;
+
+/// An upstream, and how much is asked of it at the same time. Each has its own measure, so that one that is slow, or wants
+/// to be, holds up its own images only.
+pub(crate) struct Upstream {
+    client: Arc<RegistryClient>,
+    requests: Arc<Semaphore>,
+    blobs: Arc<Semaphore>,
+    pub(crate) images: Semaphore,
+}
+
+impl Upstream {
+    pub(crate) fn new(client: RegistryClient) -> Self {
+        Self {
+            client: Arc::new(client),
+            requests: Arc::new(Semaphore::new(REQUESTS)),
+            blobs: Arc::new(Semaphore::new(BLOBS)),
+            images: Semaphore::new(IMAGES),
+        }
+    }
+}
 
 /// Why a blob, or the scan of an image, could not be had.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -66,7 +96,7 @@ pub(crate) fn client(name: &str, config: &UpstreamConfig) -> Result<RegistryClie
 }
 
 impl Pull {
-    pub(crate) fn upstream(&self, place: &Place) -> Result<Arc<RegistryClient>, OciError> {
+    pub(crate) fn upstream(&self, place: &Place) -> Result<Arc<Upstream>, OciError> {
         let found = self.gate.upstreams.get(&place.upstream).cloned();
         found.ok_or_else(|| {
             OciError::new(404, Code::NameUnknown, format!("`{}` is not passed on", place.upstream))
@@ -80,8 +110,9 @@ impl Pull {
         unknown: Code,
         question: impl FnOnce(&RegistryClient) -> Result<T, ImageError> + Send + 'static,
     ) -> Result<T, OciError> {
-        let client = self.upstream(place)?;
-        let permit = Arc::clone(&self.gate.upstream_permits).acquire_owned().await.map_err(broken)?;
+        let upstream = self.upstream(place)?;
+        let client = Arc::clone(&upstream.client);
+        let permit = Arc::clone(&upstream.requests).acquire_owned().await.map_err(broken)?;
         let answer = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             question(&client)
@@ -273,8 +304,9 @@ impl Pull {
             let message = format!("`{}` has {} bytes; the limit is {MAX_BLOB}", blob.digest, blob.size);
             return Err(Failure { message, word: "image-too-large", lasting: true });
         }
-        let client = self.upstream(place).map_err(|error| passing(error.message))?;
-        let permit = Arc::clone(&self.gate.blob_permits).acquire_owned().await;
+        let upstream = self.upstream(place).map_err(|error| passing(error.message))?;
+        let client = Arc::clone(&upstream.client);
+        let permit = Arc::clone(&upstream.blobs).acquire_owned().await;
         let permit = permit.map_err(|error| passing(error.to_string()))?;
         let (cache, repository) = (Arc::clone(&self.gate.cache), place.repository.clone());
         let work = move || {
