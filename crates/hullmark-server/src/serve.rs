@@ -224,24 +224,10 @@ fn lifecycle(shared: &Shared, what: &str) -> TrailRecord {
     record
 }
 
-/// Binds the local socket; only its owner may connect. A socket that a killed server left is replaced.
+/// Binds the local socket, when there is to be one.
 fn local_socket(shared: &Shared) -> Result<Option<UnixListener>, ServerError> {
-    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-
     let Some(path) = &shared.config.server.local_socket else { return Ok(None) };
-    let failed = || io(format!("listen on `{}`", path.display()));
-    if std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket()) {
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            return Err(failed()(std::io::Error::from(std::io::ErrorKind::AddrInUse)));
-        }
-        std::fs::remove_file(path).map_err(failed())?;
-    }
-    if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory).map_err(failed())?;
-    }
-    let listener = UnixListener::bind(path).map_err(failed())?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed())?;
-    Ok(Some(listener))
+    local::bind(path).map(Some).map_err(io(format!("listen on `{}`", path.display())))
 }
 
 async fn tls(shared: &Shared) -> Result<Option<RustlsConfig>, ServerError> {

@@ -55,6 +55,12 @@ pub enum Command {
     /// Print and check policies
     #[command(subcommand)]
     Policy(Policy),
+    /// What a cluster must be told to ask at admission
+    #[command(subcommand)]
+    Admission(Admission),
+    /// What engines must be told to run hullmark-hook
+    #[command(subcommand)]
+    Hook(Hook),
     /// Show, prove and verify what was recorded
     #[command(subcommand)]
     Ledger(Ledger),
@@ -467,6 +473,80 @@ pub enum Version {
         #[arg(allow_hyphen_values = true)]
         right: Option<String>,
     },
+}
+
+/// The `admission` commands.
+#[derive(Debug, Subcommand)]
+pub enum Admission {
+    /// Print the objects that make a cluster ask: ValidatingWebhookConfiguration, and Service (YAML)
+    Manifests(AdmissionManifests),
+}
+
+/// Arguments of `hullmark admission manifests`.
+#[derive(Debug, Args)]
+pub struct AdmissionManifests {
+    /// Address of the webhook, such as `https://hullmark.example:8443/admission/validate`
+    #[arg(long, value_name = "URL", conflicts_with = "service", required_unless_present = "service")]
+    pub url: Option<String>,
+    /// Service of the cluster that the server is behind; it is printed too, and its namespace is exempt
+    #[arg(long, value_name = "NAMESPACE/NAME", requires = "ca_file")]
+    pub service: Option<String>,
+    /// File with the certificate authorities that the server's certificate comes from (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// What the API server does when the server does not answer
+    #[arg(long, value_name = "POLICY", default_value = "Fail", ignore_case = true)]
+    pub failure_policy: AdmissionFailurePolicy,
+    /// Namespace whose objects are not sent; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub exempt_namespace: Vec<String>,
+    /// Condition on the labels of a namespace: `name=value`, `name!=value`, `name` or `!name`; may be repeated
+    #[arg(long, value_name = "CONDITION")]
+    pub namespace_selector: Vec<String>,
+    /// How long the API server waits, in seconds, 1 to 30
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = clap::value_parser!(u8).range(1..=30))]
+    pub timeout: u8,
+}
+
+/// What the API server does when the server does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AdmissionFailurePolicy {
+    /// It refuses.
+    #[value(name = "Fail")]
+    Fail,
+    /// It goes on without.
+    #[value(name = "Ignore")]
+    Ignore,
+}
+
+/// The `hook` commands.
+#[derive(Debug, Subcommand)]
+pub enum Hook {
+    /// Print what an engine must be told to run hullmark-hook
+    Config(HookConfig),
+}
+
+/// Arguments of `hullmark hook config`.
+#[derive(Debug, Args)]
+pub struct HookConfig {
+    /// The engine: podman (also CRI-O) for a hook file (JSON), containerd for an image verifier (TOML)
+    #[arg(long = "for", value_name = "ENGINE")]
+    pub engine: Engine,
+    /// Where hullmark-hook is on the node, in place of the usual path
+    #[arg(long, value_name = "FILE")]
+    pub program: Option<PathBuf>,
+    /// Where the configuration of hullmark-hook is on the node, in place of /etc/hullmark/hook.json
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// An engine that runs hullmark-hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// podman and CRI-O.
+    Podman,
+    /// containerd 2.
+    Containerd,
 }
 
 fn parse_fail_on(text: &str) -> Result<FailOn, String> {

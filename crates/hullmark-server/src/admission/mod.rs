@@ -10,6 +10,7 @@
 
 pub mod images;
 mod judged;
+pub mod manifests;
 mod resolve;
 pub mod review;
 

@@ -1,8 +1,10 @@
 //! One file per command.
 
+mod admission;
 mod db;
 mod documents;
 mod gate;
+mod hook;
 mod ledger;
 mod policy;
 mod profile;
@@ -56,6 +58,8 @@ pub fn run(cli: Cli, talk: &Talk) -> Result<Outcome> {
         Command::Verify(arguments) => ledger::verify(&context, &arguments),
         Command::Gate(command) => gate::run(&context, command),
         Command::Version(command) => version::run(command),
+        Command::Admission(command) => admission::run(command),
+        Command::Hook(command) => hook::run(command),
         Command::Completions { shell } => documents::completions(shell),
         Command::Man { markdown } => documents::manual(markdown),
     }?;
