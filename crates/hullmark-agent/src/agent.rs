@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -26,8 +27,11 @@ use crate::server::{Server, ServerError};
 use crate::socket::{Answer, Socket, SocketError};
 use crate::status::{QUESTION, Status};
 
-/// How many threads answer the kernel. One is kept busy by one large file at most.
-const GATE_THREADS: usize = 4;
+/// How many threads read files for the gate. One is kept busy by one large file at most.
+const GATE_WORKERS: usize = 3;
+
+/// How many questions wait for them before the gate itself helps.
+const GATE_QUEUE: usize = 16;
 
 /// How long events wait in the ring buffer. Waking for each costs more than the event itself.
 const DRAIN_PAUSE: Duration = Duration::from_millis(10);
@@ -164,10 +168,16 @@ pub fn run(
         let counts = Arc::clone(&agent.gate_counts);
         let gate =
             Arc::new(Gate::new(Arc::clone(marker), Arc::clone(&registry), Arc::clone(&outbox), counts));
-        for _ in 0..GATE_THREADS {
-            let gate = Arc::clone(&gate);
-            threads.spawn("gate", move |stop| gate.run(stop).map_err(|error| error.to_string()))?;
+        let (workers, questions) = sync_channel(GATE_QUEUE);
+        let questions = Arc::new(Mutex::new(questions));
+        for _ in 0..GATE_WORKERS {
+            let (gate, questions) = (Arc::clone(&gate), Arc::clone(&questions));
+            threads.spawn("gate worker", move |_| {
+                gate.work(&questions);
+                Ok(())
+            })?;
         }
+        threads.spawn("gate", move |stop| gate.run(&workers, stop).map_err(|error| error.to_string()))?;
     }
     if let Some(kernel) = kernel {
         let mut translator = Translator::new(Arc::clone(&registry), Arc::clone(&outbox));

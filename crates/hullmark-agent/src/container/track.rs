@@ -98,6 +98,8 @@ impl Tracker {
         let unknown = |missing| TrackError::Unknown { id: id.clone(), missing };
         let pid = facts.pid.filter(|pid| *pid > 1).ok_or_else(|| unknown("first process"))?;
         let root = facts.root.clone().ok_or_else(|| unknown("root file system"))?;
+        // mountinfo has it without symbolic links.
+        let root = fs::canonicalize(&root).map_or(root, |path| path.to_string_lossy().into_owned());
         let of_process = |source| TrackError::Process { id: id.clone(), pid, source };
         let cgroup = cgroup::of_process(pid).map_err(of_process)?;
         let own = cgroup::of_process(std::process::id()).unwrap_or_default();

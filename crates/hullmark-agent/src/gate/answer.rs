@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hullmark_types::{Action, Digest, DriftKind};
@@ -47,6 +48,10 @@ pub struct Gate {
     cache: Mutex<Cache>,
 }
 
+/// A question of the kernel that is not answered yet.
+#[derive(Debug)]
+pub struct Asked(FanotifyEvent);
+
 /// What is made of one question.
 enum Judgement {
     Allow,
@@ -64,11 +69,12 @@ impl Gate {
         Self { marker, registry, outbox, counts, cache: Mutex::default() }
     }
 
-    /// Answers until `stop`. Several threads may do this at once.
+    /// Takes the kernel's questions until `stop`. What needs no reading of a file is answered at once; the rest is passed on to
+    /// those who [`work`](Self::work), or done here when they are all busy.
     ///
     /// # Errors
     /// When the kernel's questions cannot be read.
-    pub fn run(&self, stop: &AtomicBool) -> io::Result<()> {
+    pub fn run(&self, workers: &SyncSender<Asked>, stop: &AtomicBool) -> io::Result<()> {
         let mut buffer = vec![0; BUFFER];
         while !stop.load(Ordering::Relaxed) {
             let mut ready = [PollFd::new(self.marker.group.as_fd(), PollFlags::POLLIN)];
@@ -77,18 +83,67 @@ impl Gate {
                 Ok(_) => {}
                 Err(error) => return Err(error.into()),
             }
-            match self.marker.group.read_events() {
-                Ok(events) => events.into_iter().for_each(|event| self.answer(event, &mut buffer)),
-                // Another thread was faster.
-                Err(Errno::EAGAIN | Errno::EINTR) => {}
-                // The kernel could not open one file for us; it has denied that execution by itself.
-                Err(error) => tracing::warn!(%error, "the kernel could not ask about an execution"),
+            let events = match self.marker.group.read_events() {
+                Ok(events) => events,
+                Err(Errno::EAGAIN | Errno::EINTR) => continue,
+                Err(error) => {
+                    // The kernel could not open one file for us; it has denied that execution by itself.
+                    tracing::warn!(%error, "the kernel could not ask about an execution");
+                    continue;
+                }
+            };
+            for event in events {
+                if self.is_known(&event) {
+                    if let Some(file) = event.fd() {
+                        self.respond(file, Response::FAN_ALLOW);
+                    }
+                    continue;
+                }
+                if let Err(TrySendError::Full(event) | TrySendError::Disconnected(event)) =
+                    workers.try_send(Asked(event))
+                {
+                    self.answer(event, &mut buffer);
+                }
             }
         }
         Ok(())
     }
 
-    fn answer(&self, event: FanotifyEvent, buffer: &mut [u8]) {
+    /// Answers what [`run`](Self::run) passes on, until that has ended.
+    pub fn work(&self, questions: &Mutex<Receiver<Asked>>) {
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            let next = questions.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(event) = next else { return };
+            self.answer(event, &mut buffer);
+        }
+    }
+
+    /// Whether an execution can be allowed without reading the file: it is none of a tracked container, or its content was
+    /// computed before.
+    fn is_known(&self, event: &FanotifyEvent) -> bool {
+        let Some(file) = event.fd() else { return false };
+        let pid = u32::try_from(event.pid()).unwrap_or_default();
+        let Some(container) = self.registry.of_process(pid) else { return true };
+        let Some(programs) = &container.programs else { return false };
+        let known = fstat(file).is_ok_and(|facts| {
+            let key = Key::new(container.number, &facts);
+            let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+            cache.get(&key).is_some_and(|content| programs.contains(&content))
+        });
+        if known {
+            self.counts.asked.fetch_add(1, Ordering::Relaxed);
+        }
+        known
+    }
+
+    fn respond(&self, file: BorrowedFd<'_>, response: Response) {
+        if let Err(error) = self.marker.group.write_response(FanotifyResponse::new(file, response)) {
+            tracing::error!(%error, "an execution could not be answered");
+        }
+    }
+
+    fn answer(&self, Asked(event): Asked, buffer: &mut [u8]) {
         let Some(file) = event.fd() else { return };
         if !event.mask().contains(MaskFlags::FAN_OPEN_EXEC_PERM) {
             return;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags, MarkFlags, MaskFlags};
 
-pub use answer::{Gate, GateCounts};
+pub use answer::{Asked, Gate, GateCounts};
 
 use crate::container::mounts::Coverage;
 

@@ -23,8 +23,11 @@ use hullmark_types::{
 };
 use tempfile::TempDir;
 
-/// The agent's own program.
-pub const AGENT: &str = env!("CARGO_BIN_EXE_hullmark-agent");
+/// The agent's own program: that of this build, or another one by the environment variable `HULLMARK_AGENT_PROGRAM`.
+pub fn program() -> PathBuf {
+    let other = std::env::var_os("HULLMARK_AGENT_PROGRAM");
+    other.map_or_else(|| env!("CARGO_BIN_EXE_hullmark-agent").into(), PathBuf::from)
+}
 
 /// What this machine lacks for tests of enforcement; says so and gives `true` when something is missing.
 pub fn is_missing_something(test: &str) -> bool {
@@ -135,7 +138,7 @@ impl Node {
         );
         fs::write(self.path("agent.toml"), config).unwrap();
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("agent.log")).unwrap();
-        let mut command = Command::new(AGENT);
+        let mut command = Command::new(program());
         command.arg("run").arg("--config").arg(self.path("agent.toml"));
         self.agent = Some(command.stdin(Stdio::null()).stderr(log).spawn().unwrap());
         let deadline = Instant::now() + Duration::from_secs(20);
