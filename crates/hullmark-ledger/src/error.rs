@@ -307,6 +307,22 @@ pub enum LedgerError {
         /// Where it differs.
         offset: u64,
     },
+    /// A file of a log that is elsewhere cannot be had.
+    #[error("cannot get `{name}` of the log")]
+    RemoteRead {
+        /// The file, relative to the log.
+        name: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A file of a log that is elsewhere is not what it must be.
+    #[error("`{name}` of the log is damaged: {reason}")]
+    RemoteDamaged {
+        /// The file, relative to the log.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A proof cannot be understood.
     #[error("the proof is damaged")]
     ProofMalformed(#[source] FormatError),

@@ -47,8 +47,8 @@ pub use bundle::{BundleError, MAX_BUNDLE_SIZE, MAX_ENTRY_SIZE, parse_bundle};
 pub use checkpoint::{Checkpoint, parse_checkpoint};
 pub use error::{Culprit, EntryMismatch, FormatError, LedgerError, NodeMismatch};
 pub use evidence::{
-    EVIDENCE_FORMAT, Evidence, EvidenceDocument, EvidenceEntry, EvidenceError, EvidenceProven,
-    MAX_EVIDENCE_DOCUMENTS, MAX_EVIDENCE_ENTRIES, MAX_EVIDENCE_SIZE, parse_evidence,
+    EVIDENCE_FORMAT, Evidence, EvidenceDocument, EvidenceEntry, EvidenceError, EvidenceProven, LogFiles,
+    MAX_EVIDENCE_DOCUMENTS, MAX_EVIDENCE_ENTRIES, MAX_EVIDENCE_SIZE, evidence_from, parse_evidence,
 };
 pub use frontier::LeafHashes;
 pub use hash::{HASH_SIZE, NodeHash};

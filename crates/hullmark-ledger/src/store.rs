@@ -116,9 +116,12 @@ pub(crate) fn read_frontier(root: &Path, size: u64) -> Result<Frontier, LedgerEr
     Ok(Frontier::from_levels(size, levels))
 }
 
+/// Reads a tile: as many hashes as the resource is wide.
+type TileReader<'a> = dyn FnMut(Resource) -> Result<Vec<NodeHash>, LedgerError> + 'a;
+
 /// The tree of `size` entries as a source of hashes, with the tiles read last at hand.
 pub(crate) struct TiledTree<'a> {
-    root: &'a Path,
+    read: Box<TileReader<'a>>,
     size: u64,
     recent: Vec<(Resource, Vec<NodeHash>)>,
 }
@@ -127,8 +130,17 @@ pub(crate) struct TiledTree<'a> {
 const RECENT_TILES: usize = 16;
 
 impl<'a> TiledTree<'a> {
+    /// The tree of a log in a directory.
     pub(crate) fn new(root: &'a Path, size: u64) -> Self {
-        Self { root, size, recent: Vec::new() }
+        Self::reading(size, move |wanted| read_tile(root, wanted))
+    }
+
+    /// The tree whose tiles `read` reads.
+    pub(crate) fn reading(
+        size: u64,
+        read: impl FnMut(Resource) -> Result<Vec<NodeHash>, LedgerError> + 'a,
+    ) -> Self {
+        Self { read: Box::new(read), size, recent: Vec::new() }
     }
 
     /// The hashes `first..first + count` of a tile level; all must lie in one tile.
@@ -142,7 +154,8 @@ impl<'a> TiledTree<'a> {
                 if self.recent.len() == RECENT_TILES {
                     self.recent.remove(0);
                 }
-                self.recent.push((wanted, read_tile(self.root, wanted)?));
+                let tile = (self.read)(wanted)?;
+                self.recent.push((wanted, tile));
                 self.recent.len() - 1
             }
         };
@@ -151,7 +164,7 @@ impl<'a> TiledTree<'a> {
             LedgerError::Missing {
                 first: wanted.entries_of(start).0,
                 last: wanted.entries_of(start + count - 1).1,
-                path: self.root.join(wanted.to_string()),
+                path: PathBuf::from(wanted.to_string()),
             }
         })
     }

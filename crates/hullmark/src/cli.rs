@@ -376,6 +376,12 @@ pub enum Ledger {
         /// Which ledger.
         #[command(flatten)]
         ledger: LedgerArguments,
+        /// A server's ledger instead.
+        #[command(flatten)]
+        server: ServerArguments,
+        /// File with the public key that a server's ledger must be signed by; without it, the key that the server shows
+        #[arg(long, value_name = "FILE", requires = "server")]
+        key: Option<PathBuf>,
         /// Digest of the image: index, manifest or configuration
         digest: Digest,
         /// The document to write

@@ -9,7 +9,7 @@ use common::Place;
 use common::lifecycle::live;
 use hullmark_engine::check_evidence;
 use hullmark_ledger::parse_evidence;
-use hullmark_testkit::workspace_root;
+use hullmark_testkit::{Answer, Server, workspace_root};
 use serde_json::Value;
 
 /// The text with one space for several.
@@ -236,4 +236,89 @@ fn the_verifiers_in_rust_and_in_python_agree_about_every_change() {
     place.run(&["scan", "web.tar", "--ledger", "elsewhere"]);
     let (code, said) = script(&["--bundle", "evidence.json", "--key", "elsewhere/ledger.pub"]);
     assert!(code == Some(1) && said.contains("not of the given one"), "{said}");
+}
+
+/// A server of the ledger in `ledger`, for whoever has the token: what `hullmark serve` answers at these paths.
+fn server(place: &Place, trail: String) -> Server {
+    let root = place.path("ledger");
+    Server::new(move |asked| {
+        if asked.headers.get("authorization").map(String::as_str) != Some("Bearer hmk_test") {
+            return Answer::new(401, r#"{"title":"no token","detail":"a token is needed"}"#);
+        }
+        match asked.path.strip_prefix("/api/v1").unwrap_or_default() {
+            "/ledger/key" => Answer::new(200, std::fs::read(root.join("ledger.pub")).unwrap()),
+            path if path.starts_with("/ledger/") => match std::fs::read(root.join(&path[8..])) {
+                Ok(bytes) => Answer::new(200, bytes),
+                Err(_) => Answer::new(404, ""),
+            },
+            path if path.ends_with(&format!("{}/trail", "0".repeat(64))) => Answer::new(404, ""),
+            path if path.ends_with("/trail") => Answer::new(200, trail.clone()),
+            _ => Answer::new(500, "\u{1b}[31m"),
+        }
+    })
+}
+
+#[test]
+fn a_server_is_asked_for_trails_and_evidence() {
+    let place = Place::new();
+    let life = live(&place);
+    let image = life.manifest.to_string();
+    let trail = place.ok(&["ledger", "show", &image, "--format", "json"]).stdout();
+    let server = server(&place, trail.clone());
+    place.put("token", "hmk_test\n");
+    let url = server.url();
+    let with_token = ["--server", &url, "--token-file", "token"];
+    let show = |digest: &str, options: &[&str]| place.run(&[&["ledger", "show", digest], options].concat());
+    let answer = show(&image, &with_token);
+    answer.check(
+        0,
+        "9 of 11 entries of the ledger `hullmark.dev/ledger`, as the server says: nothing was verified",
+    );
+    answer.check(0, "registry.example/shop/web:1.4.2");
+    assert_eq!(show(&image, &[&with_token[..], &["--format", "json"]].concat()).stdout(), trail);
+    show(&image, &["--server", &url]).check(2, "answers 401: a token is needed");
+    show(&image, &["--server", &url]).check(2, "name the file with your token by --token-file");
+    show(&format!("sha256:{}", "0".repeat(64)), &with_token).check(2, "the server knows no image");
+    show("12", &with_token).check(2, "a server is asked by the digest of an image");
+    show(&image, &["--server", "localhost"]).check(2, "is no address of a server");
+    // A token is sent, and never shown.
+    let wrong = place.put("wrong-token", "hmk_secret");
+    let answer = show(&image, &["--server", &url, "--token-file", &wrong]);
+    answer.check(2, "answers 401");
+    assert!(!answer.stderr().contains("hmk_secret"));
+    assert!(
+        server
+            .asked()
+            .iter()
+            .any(|asked| asked.headers.get("authorization").is_some_and(|sent| sent == "Bearer hmk_secret"))
+    );
+
+    let export = |more: &[&str]| {
+        place.run(&[&["ledger", "export", &image, "--output", "remote.json"], &with_token[..], more].concat())
+    };
+    export(&[]).check(0, "9 entries, 0 documents");
+    place.ok(&["ledger", "export", &image, "--output", "local.json"]);
+    let read = |name: &str| std::fs::read_to_string(place.path(name)).unwrap();
+    assert_eq!(read("remote.json"), read("local.json"), "the same evidence");
+    export(&["--key", "ledger/ledger.pub"]).check(0, "9 entries");
+    place.run(&["scan", "web.tar", "--ledger", "elsewhere"]);
+    export(&["--key", "elsewhere/ledger.pub"]).check(2, "no signature by the expected key");
+
+    // A server that adds what does not belong there.
+    let mut trail: Value = serde_json::from_str(&trail).unwrap();
+    trail["entries"][4]["entry"] = 7.into();
+    let liar = self::server(&place, trail.to_string());
+    let answer = place.run(&[
+        "ledger",
+        "export",
+        &image,
+        "--output",
+        "lie.json",
+        "--server",
+        &liar.url(),
+        "--token-file",
+        "token",
+    ]);
+    answer.check(2, "entry 7 is not about");
+    assert!(!place.path("lie.json").exists());
 }

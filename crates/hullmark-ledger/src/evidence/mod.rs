@@ -6,6 +6,7 @@
 //! the log is needed. `docs/ledger.md` describes the document.
 
 mod error;
+mod remote;
 mod wire;
 
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ use crate::merkle::{inclusion_proof, verify_inclusion};
 use crate::store::TiledTree;
 
 pub use error::EvidenceError;
+pub use remote::{LogFiles, evidence_from};
 pub use wire::{EVIDENCE_FORMAT, parse_evidence};
 
 /// Largest bundle that is read.
@@ -127,8 +129,28 @@ impl Ledger {
     /// # Errors
     /// There is no such entry, tiles are absent or damaged, or they are not those that were signed.
     pub fn evidence(&self, about: &Digest, indexes: &BTreeSet<u64>) -> Result<Evidence, LedgerError> {
-        let (size, root) = (self.size(), self.checkpoint.root());
-        let mut tree = TiledTree::new(&self.root, size);
+        let mut tree = TiledTree::new(&self.root, self.size());
+        let source = Source { key: &self.verifier, checkpoint: &self.checkpoint };
+        source.evidence(about, indexes, &mut tree, |number| self.checked_bundle(number))
+    }
+}
+
+/// A log that entries and proofs are taken from.
+struct Source<'a> {
+    key: &'a VerifierKey,
+    checkpoint: &'a Checkpoint,
+}
+
+impl Source<'_> {
+    /// Takes the entries out of the bundles that `read_bundle` reads by number, and proves each by the hashes of `tree`.
+    fn evidence(
+        &self,
+        about: &Digest,
+        indexes: &BTreeSet<u64>,
+        tree: &mut TiledTree<'_>,
+        mut read_bundle: impl FnMut(u64) -> Result<Vec<Vec<u8>>, LedgerError>,
+    ) -> Result<Evidence, LedgerError> {
+        let (size, root) = (self.checkpoint.size(), self.checkpoint.root());
         let mut entries = Vec::with_capacity(indexes.len());
         let mut bundle: Option<(u64, Vec<Vec<u8>>)> = None;
         for &index in indexes {
@@ -139,18 +161,23 @@ impl Ledger {
             let number = index / TILE_WIDTH as u64;
             let read = match bundle.take().filter(|(known, _)| *known == number) {
                 Some(read) => read,
-                None => (number, self.checked_bundle(number)?),
+                None => (number, read_bundle(number)?),
             };
             let position = usize::try_from(index % TILE_WIDTH as u64).unwrap_or(usize::MAX);
             let bytes = read.1.get(position).cloned().ok_or(LedgerError::NoSuchEntry { index, size })?;
             bundle = Some(read);
-            let path = inclusion_proof(&mut tree, index, size)?;
+            let path = inclusion_proof(tree, index, size)?;
             if !verify_inclusion(NodeHash::of_leaf(&bytes), index, size, &path, root) {
                 return Err(LedgerError::ProofFails { index, size });
             }
             entries.push(EvidenceEntry { index, bytes, path });
         }
-        let (key, checkpoint) = (self.verifier.clone(), self.checkpoint.clone());
-        Ok(Evidence { about: about.clone(), key, checkpoint, entries, documents: Vec::new() })
+        Ok(Evidence {
+            about: about.clone(),
+            key: self.key.clone(),
+            checkpoint: self.checkpoint.clone(),
+            entries,
+            documents: Vec::new(),
+        })
     }
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hullmark_ledger::{
-    Evidence, EvidenceDocument, EvidenceError, MAX_EVIDENCE_DOCUMENTS, MAX_EVIDENCE_ENTRIES, SignerKey,
-    parse_evidence,
+    Evidence, EvidenceDocument, EvidenceError, LogFiles, MAX_EVIDENCE_DOCUMENTS, MAX_EVIDENCE_ENTRIES,
+    SignerKey, evidence_from, parse_evidence,
 };
 use hullmark_types::Digest;
 
-use crate::common::{entries, entry, open};
+use crate::common::{entries, entry, files, open};
 
 /// A bundle of some entries of a ledger of 1,000, and a document.
 fn sample(indexes: &[u64]) -> Evidence {
@@ -123,6 +123,59 @@ fn every_changed_byte_of_an_entry_proof_checkpoint_or_key_is_noticed() {
             }
         }
     }
+}
+
+/// A log that is elsewhere, as a server of tiles shows it: exactly the files of one size, from a directory.
+struct Elsewhere(std::collections::BTreeMap<String, Vec<u8>>);
+
+impl LogFiles for Elsewhere {
+    fn read(
+        &self,
+        name: &str,
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, Box<dyn std::error::Error + Send + Sync>> {
+        match self.0.get(name) {
+            Some(bytes) if bytes.len() > limit => Err("too large".into()),
+            found => Ok(found.cloned()),
+        }
+    }
+}
+
+#[test]
+fn evidence_from_a_log_elsewhere_is_that_of_the_log_at_hand() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut ledger = open(directory.path());
+    let about = Digest::sha256(b"image");
+    for size in [1, 255, 256, 257, 1000, 66_000] {
+        ledger.append(&entries(ledger.size()..size)).unwrap();
+        let indexes = [0, 100, 255, 256, 700, 65_535, size - 1].into_iter().filter(|i| *i < size).collect();
+        let mut elsewhere = Elsewhere(files(directory.path()));
+        let from = |elsewhere: &Elsewhere| evidence_from(elsewhere, ledger.verifier_key(), &about, &indexes);
+        let evidence = from(&elsewhere).unwrap();
+        assert_eq!(evidence, ledger.evidence(&about, &indexes).unwrap(), "{size} entries");
+        evidence.verify(Some(ledger.verifier_key())).unwrap();
+        let names: Vec<_> = elsewhere.0.keys().filter(|name| !name.starts_with("ledger.")).cloned().collect();
+        for name in names {
+            let original = elsewhere.0.remove(&name).unwrap();
+            let needed = from(&elsewhere).is_err();
+            assert!(needed || name.starts_with("tile/") || name == "lock", "{name}");
+            let mut changed = original.clone();
+            if let Some(byte) = changed.last_mut() {
+                *byte ^= 1;
+                elsewhere.0.insert(name.clone(), changed);
+                // What cannot be verified is refused; what is verified is the same evidence.
+                assert!(from(&elsewhere).map_or(true, |made| made == evidence), "{name}");
+            }
+            elsewhere.0.insert(name, original);
+        }
+    }
+    let stranger = SignerKey::from_seed("example.org/ledger", &[66; 32]).unwrap();
+    let elsewhere = Elsewhere(files(directory.path()));
+    let error = evidence_from(&elsewhere, stranger.verifier(), &about, &BTreeSet::from([0])).unwrap_err();
+    assert!(error.to_string().starts_with("`checkpoint` of the log is damaged: signed note"), "{error}");
+    let error =
+        evidence_from(&elsewhere, ledger.verifier_key(), &about, &BTreeSet::from([66_000])).unwrap_err();
+    assert_eq!(error.to_string(), "there is no entry 66000: the ledger has 66000 entries");
 }
 
 #[track_caller]

@@ -4,38 +4,75 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use hullmark_engine::{EvidenceContent, Relation, TrailEntry, TrailLimits, check_evidence, trail_of};
+use hullmark_engine::{EvidenceContent, Relation, Trail, TrailEntry, TrailLimits, check_evidence, trail_of};
 use hullmark_ledger::{
-    Evidence, EvidenceDocument, EvidenceProven, Ledger as Log, MAX_EVIDENCE_DOCUMENTS, MAX_EVIDENCE_ENTRIES,
-    MAX_EVIDENCE_SIZE, parse_evidence,
+    Evidence, EvidenceDocument, EvidenceProven, Ledger as Log, LogFiles, MAX_EVIDENCE_DOCUMENTS,
+    MAX_EVIDENCE_ENTRIES, MAX_EVIDENCE_SIZE, VerifierKey, evidence_from, parse_evidence,
 };
 use hullmark_types::{Digest, canonical_json};
 
+use super::show::trail_of_server;
 use super::table::write_entries;
-use super::{Context, read_key, read_limited};
+use super::{Context, MAX_KEY, Remote, read_key, read_limited};
 use crate::output::{to_file_or_stdout, to_stdout};
 
 /// The largest document that is attached, in bytes.
 const MAX_ATTACHMENT: u64 = 64 * 1024 * 1024;
 
-/// Writes the bundle of an image.
-pub fn export(
-    context: &Context<'_>,
-    log: &Log,
-    digest: &Digest,
-    output: &Path,
-    attach: &[PathBuf],
-) -> Result<()> {
+/// The evidence about an image in a ledger at hand.
+pub fn of_ledger(log: &Log, digest: &Digest) -> Result<Evidence> {
     let limits = TrailLimits { entries: MAX_EVIDENCE_ENTRIES, ..TrailLimits::default() };
     let trail = trail_of(log, digest, limits)?;
     ensure!(!trail.is_empty(), "no entry of the ledger is about an image `{digest}`");
+    Ok(log.evidence(digest, &entries_of(&trail)?)?)
+}
+
+/// The evidence about an image in a server's ledger. The server says which entries belong to the image; that they do, and
+/// that they are in the ledger, is verified here.
+pub fn of_server(remote: &Remote, digest: &Digest, key: Option<&Path>) -> Result<Evidence> {
+    let trail = trail_of_server(remote, digest)?;
+    let key = match key {
+        Some(path) => read_key(path)?,
+        None => {
+            let text = remote.get("/ledger/key", MAX_KEY)?.context("the server shows no public key")?;
+            VerifierKey::parse(String::from_utf8_lossy(&text).trim())
+                .context("what the server shows as its public key is none")?
+        }
+    };
+    let evidence = evidence_from(&RemoteFiles(remote), &key, digest, &entries_of(&trail)?);
+    evidence.context("the server's ledger cannot be proved")
+}
+
+/// The files of a server's ledger.
+struct RemoteFiles<'a>(&'a Remote);
+
+impl LogFiles for RemoteFiles<'_> {
+    fn read(
+        &self,
+        name: &str,
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(self.0.get(&format!("/ledger/{name}"), limit as u64)?)
+    }
+}
+
+fn entries_of(trail: &Trail) -> Result<BTreeSet<u64>> {
     ensure!(
-        trail.left_out == 0,
-        "the trail of `{digest}` is too long for one bundle: {} entries are beyond its limits",
+        trail.left_out == 0 && trail.entries.len() <= MAX_EVIDENCE_ENTRIES,
+        "the trail of `{}` is too long for one bundle: {} entries are beyond its limits",
+        trail.asked,
         trail.left_out
     );
-    let indexes: BTreeSet<u64> = trail.entries.iter().map(|entry| entry.entry).collect();
-    let mut evidence = log.evidence(digest, &indexes)?;
+    Ok(trail.entries.iter().map(|entry| entry.entry).collect())
+}
+
+/// Writes the bundle of an image, with these files attached.
+pub fn export(
+    context: &Context<'_>,
+    mut evidence: Evidence,
+    output: &Path,
+    attach: &[PathBuf],
+) -> Result<()> {
     for path in attach {
         let documents = attachments(&evidence, path)?;
         evidence.attach(documents);

@@ -48,8 +48,12 @@ pub fn run(context: &Context<'_>, command: Ledger) -> Result<()> {
                 }
             }
         },
-        Ledger::Export { ledger, digest, output, attach } => {
-            evidence::export(context, &open(ledger.ledger)?, &digest, &output, &attach)
+        Ledger::Export { ledger, server, key, digest, output, attach } => {
+            let evidence = match Remote::open(context, &server)? {
+                Some(remote) => evidence::of_server(&remote, &digest, key.as_deref())?,
+                None => evidence::of_ledger(&open(ledger.ledger)?, &digest)?,
+            };
+            evidence::export(context, evidence, &output, &attach)
         }
         Ledger::Prove { ledger, entry, output } => {
             let log = open(ledger.ledger)?;

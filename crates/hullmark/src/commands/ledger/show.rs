@@ -36,6 +36,11 @@ pub fn local(log: &Log, wanted: &str, format: TableOrJson) -> Result<()> {
 pub fn remote(remote: &Remote, wanted: Option<&str>, format: TableOrJson) -> Result<()> {
     let wanted = wanted.context("give the digest of an image: a server is not asked for all entries")?;
     let digest: Digest = wanted.parse().context("a server is asked by the digest of an image")?;
+    print(&trail_of_server(remote, &digest)?, &Origin::Server, format)
+}
+
+/// The trail of an image as a server tells it.
+pub fn trail_of_server(remote: &Remote, digest: &Digest) -> Result<Trail> {
     let answer = remote.get(&format!("/images/{digest}/trail"), MAX_ANSWER)?;
     let answer = answer.with_context(|| format!("the server knows no image `{digest}`"))?;
     let trail: Trail = serde_json::from_slice(&answer).context("the server's answer is not a trail")?;
@@ -45,7 +50,7 @@ pub fn remote(remote: &Remote, wanted: Option<&str>, format: TableOrJson) -> Res
         trail.schema
     );
     ensure!(!trail.is_empty(), "the server's ledger has no entry about `{digest}`");
-    print(&trail, &Origin::Server, format)
+    Ok(trail)
 }
 
 /// Adds the entries that name the digest, which is of no image.
