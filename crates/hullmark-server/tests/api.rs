@@ -236,7 +236,16 @@ async fn a_sent_inventory_is_judged_recorded_and_found_again() {
     assert_eq!(kit.get("/api/v1/images?limit=1", &ci).await.ok()["images"].as_array().unwrap().len(), 1);
     assert_eq!(kit.get(&format!("/api/v1/images?after={digest}"), &ci).await.ok()["images"], json!([]));
     let trail = kit.get(&format!("/api/v1/images/{digest}/trail"), &ci).await.ok();
-    assert_eq!(trail["entries"][0]["index"], index);
+    let about: Vec<_> =
+        trail["entries"].as_array().unwrap().iter().filter(|entry| entry["relation"] == "image").collect();
+    assert_eq!(about.len(), 1);
+    assert_eq!((&about[0]["entry"], &about[0]["record"]["kind"]), (&json!(index), &json!("verdict")));
+    // The policy that the verdict rests on.
+    let is_basis =
+        |entry: &serde_json::Value| entry["relation"] == "basis" && entry["record"]["kind"] == "policy";
+    assert!(trail["entries"].as_array().unwrap().iter().any(is_basis), "{trail:#}");
+    let unknown = format!("sha256:{}", "0".repeat(64));
+    assert_eq!(kit.get(&format!("/api/v1/images/{unknown}/trail"), &ci).await.status, 404);
 }
 
 #[tokio::test]

@@ -267,7 +267,7 @@ fn a_server_is_asked_for_trails_and_evidence() {
     let server = server(&place, trail.clone());
     place.put("token", "hmk_test\n");
     let url = server.url();
-    let with_token = ["--server", &url, "--token-file", "token"];
+    let with_token = ["--server", &url, "--server-token-file", "token"];
     let show = |digest: &str, options: &[&str]| place.run(&[&["ledger", "show", digest], options].concat());
     let answer = show(&image, &with_token);
     answer.check(
@@ -277,13 +277,13 @@ fn a_server_is_asked_for_trails_and_evidence() {
     answer.check(0, "registry.example/shop/web:1.4.2");
     assert_eq!(show(&image, &[&with_token[..], &["--format", "json"]].concat()).stdout(), trail);
     show(&image, &["--server", &url]).check(2, "answers 401: a token is needed");
-    show(&image, &["--server", &url]).check(2, "name the file with your token by --token-file");
+    show(&image, &["--server", &url]).check(2, "name the file with your token by --server-token-file");
     show(&format!("sha256:{}", "0".repeat(64)), &with_token).check(2, "the server knows no image");
     show("12", &with_token).check(2, "a server is asked by the digest of an image");
     show(&image, &["--server", "localhost"]).check(2, "is no address of a server");
     // A token is sent, and never shown.
     let wrong = place.put("wrong-token", "hmk_secret");
-    let answer = show(&image, &["--server", &url, "--token-file", &wrong]);
+    let answer = show(&image, &["--server", &url, "--server-token-file", &wrong]);
     answer.check(2, "answers 401");
     assert!(!answer.stderr().contains("hmk_secret"));
     assert!(
@@ -316,7 +316,7 @@ fn a_server_is_asked_for_trails_and_evidence() {
         "lie.json",
         "--server",
         &liar.url(),
-        "--token-file",
+        "--server-token-file",
         "token",
     ]);
     answer.check(2, "entry 7 is not about");

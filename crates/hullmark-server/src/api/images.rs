@@ -4,20 +4,17 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use hullmark_engine::{Trail, TrailLimits, trail_of};
 use hullmark_ledger::Ledger;
 use hullmark_store::{ImageRow, VerdictRow};
 use hullmark_types::Digest;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::extract::{Parameters, PathPart};
 use super::page;
 use crate::auth::{Permitted, Read, ReadProfiles};
 use crate::error::{ApiError, Problem};
 use crate::state::Shared;
-
-/// The most entries of one trail.
-const MAX_TRAIL: usize = 1000;
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -128,61 +125,26 @@ fn document(digest: &Digest, bytes: Vec<u8>) -> Response {
     (headers, bytes).into_response()
 }
 
-/// One entry of the ledger.
-#[derive(Serialize, utoipa::ToSchema)]
-pub(super) struct TrailEntry {
-    /// Its number.
-    index: u64,
-    /// SHA-256 of its bytes.
-    #[schema(value_type = String)]
-    digest: Digest,
-    /// The record.
-    record: Value,
-}
-
-/// What the ledger says of an image, oldest first.
-#[derive(Serialize, utoipa::ToSchema)]
-pub(super) struct Trail {
-    /// The entries.
-    entries: Vec<TrailEntry>,
-    /// Whether there are more than were given; the newest are.
-    truncated: bool,
-}
-
-/// The entries of the ledger about an image: those that name any of its digests.
+/// The life of an image as the ledger has it: verdicts, decisions, starts and alerts about it, and what those rest on. Any
+/// digest of the image leads to all.
 #[utoipa::path(get, path = "/images/{digest}/trail", tag = "images", params(("digest" = String, Path, description = "A digest of the image")),
-    security(("token" = ["security", "ci", "reader"])), responses((status = 200, description = "The entries", body = Trail)))]
+    security(("token" = ["security", "ci", "reader"])), responses(
+    (status = 200, description = "The entries, whole, in their order, and the digests of the image; what is beyond the limits is counted", body = Object),
+    (status = 404, description = "No entry is about it", body = Problem)))]
 pub(super) async fn trail(
     _: Permitted<Read>,
     State(shared): State<Shared>,
     PathPart(digest): PathPart<Digest>,
 ) -> Result<Json<Trail>, ApiError> {
-    let mut digests = std::collections::BTreeSet::from([digest.clone()]);
-    for image in shared.store.images_by_digest(&digest).await? {
-        digests.extend([image.subject.manifest, image.subject.config].into_iter().flatten());
-    }
     let directory = shared.config.ledger_directory();
     let _place = shared.locks.ledger.acquire().await.map_err(ApiError::internal)?;
-    let read = move || -> Result<Trail, hullmark_ledger::LedgerError> {
-        let ledger = Ledger::open_read_only(&directory)?;
-        let mut found = std::collections::VecDeque::new();
-        let mut truncated = false;
-        for item in ledger.entries() {
-            let (index, entry) = item?;
-            let text = String::from_utf8_lossy(&entry);
-            if digests.iter().any(|digest| text.contains(digest.hex())) {
-                let record = serde_json::from_slice(&entry).unwrap_or(Value::Null);
-                found.push_back(TrailEntry { index, digest: Digest::sha256(&entry), record });
-                if found.len() > MAX_TRAIL {
-                    found.pop_front();
-                    truncated = true;
-                }
-            }
-        }
-        Ok(Trail { entries: found.into(), truncated })
-    };
+    let wanted = digest.clone();
+    let read = move || trail_of(&Ledger::open_read_only(&directory)?, &wanted, TrailLimits::default());
     let trail = tokio::task::spawn_blocking(read).await.map_err(ApiError::internal)?;
-    trail
-        .map(Json)
-        .map_err(|error| ApiError::unavailable("the ledger cannot be read", crate::error::chain(&error)))
+    let trail = trail
+        .map_err(|error| ApiError::unavailable("the ledger cannot be read", crate::error::chain(&error)))?;
+    match trail.is_empty() {
+        true => Err(ApiError::not_found("trail of the image", &digest.to_string())),
+        false => Ok(Json(trail)),
+    }
 }

@@ -136,7 +136,7 @@ impl Remote {
                 let said =
                     said.filter(|said| !said.is_empty()).map_or_else(String::new, |said| format!(": {said}"));
                 let hint = match (status, &self.token) {
-                    (401, None) => "\nhint: name the file with your token by --token-file",
+                    (401, None) => "\nhint: name the file with your token by --server-token-file",
                     _ => "",
                 };
                 bail!("`{shown}` answers {status}{}{hint}", hullmark_report::safe_text(&said))
