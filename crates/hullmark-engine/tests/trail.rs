@@ -188,6 +188,8 @@ fn what_the_verdicts_rest_on_belongs_to_the_trail_and_joins_no_images() {
         bytes(&verdict(&identity("-", "other", "-"), "policy", &["EX-1"])),
         bytes(&policy("newer-policy")),
         bytes(&decision),
+        // A sign of life of the server names the database too, and changes nothing.
+        bytes(&with_detail(record(TrailKind::Server, Point::Server, None), "database", digest("database"))),
     ]);
     log.check("manifest", &[0, 1, 3, 5, 7, 8]);
     log.check("other", &[0, 1, 3, 6]);

@@ -126,6 +126,20 @@ impl Head {
         inputs.chain(link)
     }
 
+    /// Digests of the advisory databases that the entry rests on.
+    pub(super) fn databases(&self) -> impl Iterator<Item = &Digest> {
+        let link = self.verdict.iter().filter_map(|verdict| match verdict {
+            VerdictName::Link { database, .. } => Some(database),
+            VerdictName::Other(_) => None,
+        });
+        self.inputs.iter().map(|inputs| &inputs.database).chain(link)
+    }
+
+    /// Whether the entry is about the server.
+    pub(super) fn is_of_server(&self) -> bool {
+        self.kind == "server"
+    }
+
     /// Ids of the exceptions that excused something.
     pub(super) fn exceptions_used(&self) -> Vec<String> {
         let excused =

@@ -169,9 +169,11 @@ fn basis_of(
     budget: &mut Budget,
 ) -> Result<Vec<(Candidate, Relation)>, LedgerError> {
     let mut digests = NamedDigests::default();
+    let mut databases = BTreeSet::new();
     let mut exceptions = BTreeSet::new();
     for candidate in found {
         digests.extend(&candidate.head.basis_digests().collect());
+        databases.extend(candidate.head.databases().map(ToString::to_string));
         exceptions.extend(candidate.head.exceptions_used());
     }
     let mut basis = Vec::new();
@@ -184,7 +186,11 @@ fn basis_of(
             continue;
         }
         let Some(head) = Head::parse(&bytes) else { continue };
-        let is_basis = head.is_basis(&digests, &exceptions);
+        let is_basis = match head.is_of_server() {
+            // The server names its database whenever it says something; the first time is when it took it.
+            true => head.details().filter(|detail| databases.remove(*detail)).count() > 0,
+            false => head.is_basis(&digests, &exceptions),
+        };
         if is_basis && !found.iter().any(|known| known.index == index) && budget.take(bytes.len()) {
             basis.push((Candidate { index, bytes, head }, Relation::Basis));
         }
