@@ -61,4 +61,5 @@ fn executions_cost_little() {
     }
     let status = node.status();
     println!("events seen {}, dropped {}", status.events_seen, status.events_dropped);
+    println!("resident: {} KiB", node.resident());
 }
