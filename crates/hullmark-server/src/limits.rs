@@ -67,3 +67,45 @@ pub fn broken(panic: Box<dyn std::any::Any + Send>) -> Response {
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     ApiError::internal(format!("a handler broke: {}", text.unwrap_or_default())).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn too_many_and_too_slow_requests_are_refused() {
+        let limits = Limits::new(2, Duration::from_millis(200));
+        let routes = Router::new()
+            .route("/slow", get(std::future::pending::<()>))
+            .route("/quick", get(|| async { "done" }))
+            .route("/broken", get(broken_handler))
+            .layer(from_fn_with_state(limits, limit))
+            .layer(tower_http::catch_panic::CatchPanicLayer::custom(broken));
+        let ask = |path: &'static str| {
+            let routes = routes.clone();
+            async move {
+                let request = Request::get(path).body(Body::empty()).unwrap();
+                routes.oneshot(request).await.unwrap().status().as_u16()
+            }
+        };
+        assert_eq!(ask("/quick").await, 200);
+        let slow = [tokio::spawn(ask("/slow")), tokio::spawn(ask("/slow"))];
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(ask("/quick").await, 503);
+        for slow in slow {
+            assert_eq!(slow.await.unwrap(), 408);
+        }
+        assert_eq!(ask("/broken").await, 500);
+        assert_eq!(ask("/quick").await, 200);
+    }
+
+    async fn broken_handler() {
+        panic!("a test");
+    }
+}

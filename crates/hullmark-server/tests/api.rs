@@ -249,6 +249,24 @@ async fn a_sent_inventory_is_judged_recorded_and_found_again() {
 }
 
 #[tokio::test]
+async fn the_answer_of_a_scan_is_as_described() {
+    let kit = Kit::start().await;
+    let (inventory, _) = kit.inventory(&bad_image());
+    let body = json!({ "inventory": inventory, "stage": "build" });
+    let report = kit.post("/api/v1/scans", &kit.admin, &body).await.ok();
+    let mut document = kit.get("/api/v1/openapi.json", &kit.admin).await.ok();
+    let scan = "/paths/~1api~1v1~1scans/post";
+    let answer = document.pointer(&format!("{scan}/responses/200/content/application~1json/schema")).unwrap();
+    assert_eq!(answer["$ref"], "#/components/schemas/ScanReport");
+    document["$ref"] = json!("#/components/schemas/ScanReport");
+    let validator = jsonschema::validator_for(&document).unwrap();
+    if let Err(error) = validator.validate(&report) {
+        panic!("{error} at {}", error.instance_path());
+    }
+    assert!(validator.validate(&json!({ "inventory": {} })).is_err());
+}
+
+#[tokio::test]
 async fn bad_requests_are_told_what_is_wrong() {
     let kit = Kit::with("[limits]\nbody_bytes = 100\ninventory_bytes = 2000\n").await;
     let ci = kit.token(Role::Ci).await;

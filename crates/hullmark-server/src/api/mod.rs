@@ -78,7 +78,56 @@ pub fn document() -> Value {
             json!({ "token": { "type": "http", "scheme": "bearer", "description": "A token of this server." } }),
         );
     }
+    describe_reports(&mut document);
     document
+}
+
+/// Takes the published schema of reports over, so that the answer of a scan is described in full.
+fn describe_reports(document: &mut Value) {
+    let mut report = hullmark_report::json_schema();
+    move_references(&mut report);
+    let Some(members) = report.as_object_mut() else { return };
+    let parts = members.remove("$defs");
+    for name in ["$schema", "$id"] {
+        members.remove(name);
+    }
+    // The number of the form is written by the command, not by the API.
+    if let Some(required) = members.get_mut("required").and_then(Value::as_array_mut) {
+        required.retain(|name| name != "schema");
+    }
+    let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else {
+        return;
+    };
+    for (name, part) in parts.iter().filter_map(Value::as_object).flatten() {
+        schemas.insert(format!("report-{name}"), part.clone());
+    }
+    schemas.insert("ScanReport".to_owned(), report);
+    let content = "/paths/~1api~1v1~1scans/post/responses/200/content/application~1json/schema";
+    if let Some(schema) = document.pointer_mut(content) {
+        *schema = json!({ "$ref": "#/components/schemas/ScanReport" });
+    }
+    let inventory = "/components/schemas/ScanRequest/properties/inventory";
+    if let Some(schema) = document.pointer_mut(inventory) {
+        *schema = json!({ "$ref": "#/components/schemas/report-inventory" });
+    }
+}
+
+/// References to parts of the schema of reports become references to the components that the parts become.
+fn move_references(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                match member.as_str().and_then(|text| text.strip_prefix("#/$defs/")) {
+                    Some(part) if name == "$ref" => {
+                        *member = json!(format!("#/components/schemas/report-{part}"))
+                    }
+                    _ => move_references(member),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(move_references),
+        _ => {}
+    }
 }
 
 /// The OpenAPI document of this API.

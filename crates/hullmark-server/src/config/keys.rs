@@ -396,4 +396,20 @@ mod tests {
         }
         assert_eq!(format!("{small:?}"), format!("{all:?}"));
     }
+
+    #[test]
+    fn the_schema_accepts_what_is_read_and_nothing_else() {
+        let validator = jsonschema::validator_for(&json_schema()).unwrap();
+        let accepts = |text: &str| validator.is_valid(&toml::from_str::<Value>(text).unwrap());
+        assert!(accepts(&full(None)));
+        assert!(accepts(&full(Some("server.tls")).replace("zzz = 1\n", "")));
+        for table in ["server", "limits", "enforcement.modes", "gate.upstreams.NAME", "log"] {
+            assert!(!accepts(&full(Some(table))), "[{table}]");
+        }
+        let small = "[server]\ndata_directory = \"a\"\n[database]\nfile = \"b\"\n";
+        assert!(accepts(small));
+        for bad in ["[server]\ndata_directory = \"a\"\n", "[log]\nlevel = \"loud\"\n"] {
+            assert!(!accepts(bad), "{bad}");
+        }
+    }
 }

@@ -29,6 +29,9 @@ use advisories::Advisories;
 use cache::{Cache, Flights};
 pub use rules::{Rules, exceptions_of};
 
+/// How many stored inventories are judged at the same time; more wait.
+const MAX_INVENTORIES: usize = 4;
+
 /// What is known of an image.
 #[derive(Debug, Clone)]
 pub enum Standing {
@@ -126,6 +129,8 @@ struct Inner {
     rules: RwLock<Arc<Rules>>,
     cache: Cache,
     flights: Flights,
+    /// Bounds how many stored inventories are in memory at the same time.
+    inventories: tokio::sync::Semaphore,
     verdict_max_age: Duration,
     modes: ModesConfig,
 }
@@ -157,6 +162,7 @@ impl Judge {
                 rules: RwLock::new(Arc::new(rules)),
                 cache: Cache::default(),
                 flights: Flights::default(),
+                inventories: tokio::sync::Semaphore::new(MAX_INVENTORIES),
                 verdict_max_age: setup.verdict_max_age,
                 modes: setup.modes,
             }),
@@ -267,6 +273,7 @@ impl Judge {
 
     /// What the policy does about each kind of drift in containers of an image; nothing for one that was not scanned.
     pub async fn runtime_actions(&self, image: &ImageIdentity) -> BTreeMap<DriftKind, Action> {
+        let _place = self.inner.inventories.acquire().await;
         let Ok(Some(inventory)) = self.inventory_of(image).await else { return BTreeMap::new() };
         let rules = self.rules();
         let now = (self.inner.clock)();
@@ -342,6 +349,7 @@ impl Judge {
         if let Some(row) = self.stored_verdict(image, stage).await? {
             return Ok(Arc::new(row));
         }
+        let _place = self.inner.inventories.acquire().await;
         let inventory = self.inventory(&image.inventory).await?;
         let (_, row) = self.judge(Arc::new(inventory), stage, Asker::default(), Point::Server).await?;
         Ok(Arc::new(row))
