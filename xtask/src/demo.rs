@@ -11,6 +11,7 @@ mod deb;
 mod fetch;
 mod image;
 mod index;
+mod lifecycle;
 mod resolve;
 mod story;
 mod time;
@@ -30,6 +31,8 @@ pub(crate) struct Options {
     directory: PathBuf,
     only_image: bool,
     full_feeds: bool,
+    lifecycle: bool,
+    small: bool,
     binary: Option<PathBuf>,
 }
 
@@ -39,8 +42,14 @@ impl Options {
     /// # Errors
     /// The message for the user, when a word is not understood.
     pub(crate) fn parse(words: &[&str]) -> Result<Options, String> {
-        let mut options =
-            Options { directory: "target/demo".into(), only_image: false, full_feeds: false, binary: None };
+        let mut options = Options {
+            directory: "target/demo".into(),
+            only_image: false,
+            full_feeds: false,
+            lifecycle: false,
+            small: false,
+            binary: None,
+        };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let mut value =
@@ -50,10 +59,20 @@ impl Options {
                 "--binary" => options.binary = Some(value()?),
                 "--only-image" => options.only_image = true,
                 "--full-feeds" => options.full_feeds = true,
+                "--lifecycle" => options.lifecycle = true,
+                "--small" => options.small = true,
                 _ => return Err(format!("unexpected argument `{word}`")),
             }
         }
-        Ok(options)
+        match options {
+            Options { small: true, lifecycle: false, .. } => {
+                Err("`--small` goes with `--lifecycle`".to_owned())
+            }
+            Options { lifecycle: true, only_image, full_feeds, .. } if only_image || full_feeds => {
+                Err("`--lifecycle` goes with neither `--only-image` nor `--full-feeds`".to_owned())
+            }
+            options => Ok(options),
+        }
     }
 }
 
@@ -62,6 +81,9 @@ impl Options {
 /// # Errors
 /// When the binary cannot be built, Debian's archive cannot be reached or does not verify, or files cannot be written.
 pub(crate) fn run(options: &Options) -> Result<Ending> {
+    if options.lifecycle {
+        return lifecycle::run(options);
+    }
     let directory = &options.directory;
     let there = root().join(directory);
     std::fs::create_dir_all(&there)
@@ -93,6 +115,10 @@ mod tests {
         let full = Options::parse(&["--dir", "x", "--only-image", "--binary", "b", "--full-feeds"]).unwrap();
         assert_eq!((full.directory, full.binary), ("x".into(), Some("b".into())));
         assert!(full.only_image && full.full_feeds);
+        let life = Options::parse(&["--lifecycle", "--small"]).unwrap();
+        assert!(life.lifecycle && life.small);
+        assert_eq!(Options::parse(&["--small"]).unwrap_err(), "`--small` goes with `--lifecycle`");
+        assert!(Options::parse(&["--lifecycle", "--only-image"]).is_err());
         assert_eq!(Options::parse(&["--dir"]).unwrap_err(), "`--dir` needs a value");
         assert_eq!(Options::parse(&["--fast"]).unwrap_err(), "unexpected argument `--fast`");
     }

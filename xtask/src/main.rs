@@ -30,6 +30,8 @@ Tasks:
            --only-image     assemble the two images and stop
            --binary FILE    show this hullmark instead of building one
            --full-feeds     take every advisory feed that answers (slower)
+           --lifecycle      tell the whole life of an image: build, registry, deployment, run, audit
+           --small          with --lifecycle: a small made image, no network, seconds
   hook   Build hullmark-hook as one static file, and print where it is
   help   Print this
 

@@ -37,6 +37,7 @@ fn has_apt() -> bool {
     process::find("apt-get").is_some()
 }
 
-fn is_root() -> bool {
+/// Whether this process may do everything.
+pub(crate) fn is_root() -> bool {
     process::capture(Command::new("id").arg("-u")).is_ok_and(|output| output.trim_ascii() == b"0")
 }

@@ -68,6 +68,7 @@ const STEPS: &[Step] = &[
     },
     Step { name: "tidy", run: tidy },
     Step { name: "tests", run: || run_cargo(&["test", "--locked", "--workspace", "--no-fail-fast"]) },
+    Step { name: "lifecycle", run: lifecycle },
     Step { name: "example", run: worked_example::run },
 ];
 
@@ -137,6 +138,29 @@ fn format() -> Outcome {
         Err(error) => return Outcome::Failed(format!("{error:#}")),
     };
     run_command(Command::new("rustfmt").args(["--edition", "2024", "--check"]).args(files))
+}
+
+/// Tells the whole life of a small image with real containers, where this machine can run them.
+fn lifecycle() -> Outcome {
+    if !crate::system::is_root() {
+        return Outcome::missing("only root can run the containers of the story".to_owned());
+    }
+    let built = run_cargo(&["build", "--locked", "--package", "hullmark", "--package", "hullmark-agent"]);
+    let hook = run_cargo(&["build", "--locked", "--package", "hullmark-hook"]);
+    if built != Outcome::Passed || hook != Outcome::Passed {
+        return Outcome::Failed("the programs of the story do not build".to_owned());
+    }
+    let binary = crate::workspace::target().join("debug/hullmark").display().to_string();
+    let directory = crate::workspace::target().join("tests").display().to_string();
+    let words = ["--lifecycle", "--small", "--dir", &directory, "--binary", &binary];
+    let told = crate::demo::Options::parse(&words)
+        .map_err(anyhow::Error::msg)
+        .and_then(|options| crate::demo::run(&options));
+    match told {
+        Ok(Ending::Passed) => Outcome::Passed,
+        Ok(Ending::Failed) => Outcome::Failed("see above".to_owned()),
+        Err(error) => Outcome::missing(format!("{error:#}")),
+    }
 }
 
 fn tidy() -> Outcome {

@@ -22,6 +22,25 @@ const TOOLS: &[Tool] = &[
     Tool { name: "Node.js", probe: &["node", "--version"], packages: &["nodejs"] },
     Tool { name: "npm", probe: &["npm", "--version"], packages: &["npm"] },
     Tool { name: "dpkg", probe: &["dpkg", "--version"], packages: &["dpkg"] },
+    // Registries, clients and runtimes that the gates are tested with.
+    Tool { name: "Skopeo", probe: &["skopeo", "--version"], packages: &["skopeo"] },
+    Tool { name: "Podman", probe: &["podman", "--version"], packages: &["podman", "conmon"] },
+    Tool { name: "runc", probe: &["runc", "--version"], packages: &["runc"] },
+    Tool {
+        name: "Docker's registry",
+        probe: &["docker-registry", "--version"],
+        packages: &["docker-registry"],
+    },
+    Tool { name: "containerd", probe: &["containerd", "--version"], packages: &["containerd"] },
+    Tool { name: "busybox", probe: &["busybox", "true"], packages: &["busybox-static"] },
+    // What the agent is built with, and what compiles its kernel side again to compare.
+    Tool {
+        name: "libelf and zlib",
+        probe: &["pkg-config", "--exists", "libelf", "zlib"],
+        packages: &["pkg-config", "libelf-dev", "zlib1g-dev"],
+    },
+    Tool { name: "clang", probe: &["clang", "--version"], packages: &["clang"] },
+    Tool { name: "llvm-strip", probe: &["llvm-strip", "--version"], packages: &["llvm"] },
 ];
 
 /// Install what is missing if this is root on a machine with apt; otherwise say what to type.

@@ -1,0 +1,441 @@
+//! The chapters: what is typed, what it must show.
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use super::Images;
+use super::machine::{Background, Podman, free_port, http_status, registry};
+use crate::Ending;
+use crate::process;
+use crate::workspace::{cargo, root, target};
+
+/// The policy of the story.
+const POLICY: &str = include_str!("policy.yaml");
+
+/// The programs of this workspace that take part.
+#[derive(Debug)]
+pub(super) struct Binaries {
+    hullmark: PathBuf,
+    agent: PathBuf,
+    hook: PathBuf,
+}
+
+impl Binaries {
+    /// Those beside the given `hullmark`, or the release builds of this workspace.
+    ///
+    /// # Errors
+    /// When they do not exist or cannot be built.
+    pub(super) fn find(given: Option<&Path>) -> Result<Self> {
+        let hullmark = match given {
+            Some(given) => given.to_path_buf(),
+            None => {
+                let mut command = cargo();
+                command.args(["build", "--release", "--locked"]);
+                command.args([
+                    "--package",
+                    "hullmark",
+                    "--package",
+                    "hullmark-agent",
+                    "--package",
+                    "hullmark-hook",
+                ]);
+                println!("$ {}", process::show(&command));
+                let status = command.stdin(Stdio::null()).status().context("cannot start cargo")?;
+                if !status.success() {
+                    bail!("the release build ended with {status}");
+                }
+                target().join("release/hullmark")
+            }
+        };
+        let hullmark =
+            fs::canonicalize(&hullmark).with_context(|| format!("no binary {}", hullmark.display()))?;
+        let beside = |name: &str| {
+            let path = hullmark.with_file_name(name);
+            path.is_file()
+                .then_some(path)
+                .with_context(|| format!("no binary `{name}` beside {}", hullmark.display()))
+        };
+        Ok(Self { agent: beside("hullmark-agent")?, hook: beside("hullmark-hook")?, hullmark })
+    }
+}
+
+/// What a command showed.
+struct Shown {
+    code: Option<i32>,
+    /// Standard output and standard error.
+    text: String,
+}
+
+/// The story as it is told.
+struct Teller {
+    wrong: RefCell<Vec<String>>,
+}
+
+impl Teller {
+    fn chapter(&self, title: &str) {
+        println!("\n{title}\n{}", "-".repeat(title.chars().count()));
+    }
+
+    fn expect(&self, holds: bool, what: &str) {
+        if !holds {
+            println!("FAILED: {what}");
+            self.wrong.borrow_mut().push(what.to_owned());
+        }
+    }
+
+    /// Types a command: prints it as one would type it, what it says, and its exit code.
+    fn shows(&self, command: &mut Command) -> Result<Shown> {
+        let line = process::show(command);
+        println!("\n$ {line}");
+        let output =
+            command.stdin(Stdio::null()).output().with_context(|| format!("cannot start `{line}`"))?;
+        let text =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        print!("{text}");
+        match output.status.code() {
+            Some(0) => {}
+            Some(code) => println!("exit code {code}"),
+            None => println!("ended by a signal"),
+        }
+        Ok(Shown { code: output.status.code(), text })
+    }
+}
+
+/// Tells the story.
+///
+/// # Errors
+/// When a program cannot be started, or a file cannot be written or read.
+pub(super) fn tell(binaries: &Binaries, directory: &Path, images: &Images) -> Result<Ending> {
+    clear(directory)?;
+    let podman = Podman::new(directory)?;
+    podman.clear();
+    let story = Story {
+        teller: Teller { wrong: RefCell::new(Vec::new()) },
+        binaries,
+        directory,
+        images,
+        podman,
+        upstream: free_port()?,
+        server: free_port()?,
+    };
+    story.chapter("A registry, the server with one policy, and the agent of a node");
+    let registry = registry(directory, story.upstream)?;
+    println!("docker-registry answers on 127.0.0.1:{}", story.upstream);
+    story.database()?;
+    let mut server = story.start_server()?;
+    let mut agent = story.start_agent()?;
+    story.build()?;
+    story.registry_gate()?;
+    let runs = story.deployment()?;
+    if runs {
+        story.running()?;
+    }
+    story.podman.clear();
+    agent.stop();
+    server.stop();
+    drop(registry);
+    story.audit()?;
+    let wrong = story.teller.wrong.borrow();
+    for what in wrong.iter() {
+        println!("\nFAILED: {what}");
+    }
+    Ok(if wrong.is_empty() { Ending::Passed } else { Ending::Failed })
+}
+
+/// Everything that the chapters need.
+struct Story<'a> {
+    teller: Teller,
+    binaries: &'a Binaries,
+    directory: &'a Path,
+    images: &'a Images,
+    podman: Podman,
+    /// Port of the registry that the gate stands before.
+    upstream: u16,
+    /// Port of the server.
+    server: u16,
+}
+
+impl Story<'_> {
+    fn chapter(&self, title: &str) {
+        self.teller.chapter(title);
+    }
+
+    fn place(&self, name: &str) -> String {
+        self.directory.join(name).display().to_string()
+    }
+
+    fn hullmark(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.binaries.hullmark);
+        // What a developer has set for daily use is not for the story.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("HULLMARK_") {
+                command.env_remove(name);
+            }
+        }
+        command.args(words).env("NO_COLOR", "1");
+        command
+    }
+
+    /// Types a `hullmark` command, and expects its exit code.
+    fn types(&self, words: &[&str], code: i32, why: &str) -> Result<Shown> {
+        let shown = self.teller.shows(&mut self.hullmark(words))?;
+        self.teller.expect(shown.code == Some(code), why);
+        Ok(shown)
+    }
+
+    fn database(&self) -> Result<()> {
+        let database = self.place("advisories.db");
+        let shown = match &self.images.feeds {
+            Some(feeds) => {
+                let feeds = feeds.display().to_string();
+                self.teller
+                    .shows(&mut self.hullmark(&["db", "build", "--from", &feeds, "--output", &database]))?
+            }
+            None => {
+                let feed = "debian-archive/bookworm-security";
+                self.teller.shows(&mut self.hullmark(&["db", "update", "--db", &database, "--only", feed]))?
+            }
+        };
+        if shown.code != Some(0) {
+            bail!("no advisories, and the story cannot go on without them");
+        }
+        Ok(())
+    }
+
+    fn start_server(&self) -> Result<Background> {
+        let configuration = self.place("server.toml");
+        fs::write(self.directory.join("policy.yaml"), POLICY)?;
+        fs::create_dir_all(self.directory.join("run"))?;
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:{port}\"\nplain_http = true\ndata_directory = \"{data}\"\n\n\
+             [database]\nfile = \"{database}\"\n\n[policy]\nfile = \"{policy}\"\n\n\
+             [gate]\nenabled = true\nanonymous = true\n\n[gate.upstreams.local]\nurl = \"http://127.0.0.1:{upstream}\"\n",
+            port = self.server,
+            data = self.place("server"),
+            database = self.place("advisories.db"),
+            policy = self.place("policy.yaml"),
+            upstream = self.upstream,
+        );
+        fs::write(&configuration, text)?;
+        let init = ["server", "init", "--config", &configuration, "--token-file", &self.place("admin.token")];
+        self.types(&init, 0, "the server must be set up")?;
+        for (name, role) in [("build", "ci"), ("node", "agent")] {
+            let file = self.place(&format!("{name}.token"));
+            let create = ["server", "token", "create", "--config", &configuration];
+            let words =
+                [create.as_slice(), &["--name", name, "--role", role, "--token-file", &file]].concat();
+            self.types(&words, 0, "a token must be made")?;
+        }
+        let mut command = self.hullmark(&["serve", "--config", &configuration]);
+        println!("\n$ {} &", process::show(&command));
+        let mut server =
+            Background::start("hullmark serve", &mut command, self.directory.join("server.log"))?;
+        server.wait_until(|| http_status(self.server, "/readyz") == Some(200))?;
+        Ok(server)
+    }
+
+    fn start_agent(&self) -> Result<Background> {
+        let configuration = self.place("agent.toml");
+        let text = format!(
+            "node = \"node-1\"\nsocket = \"{socket}\"\ndata_directory = \"{data}\"\n\n\
+             [server]\nurl = \"http://127.0.0.1:{port}\"\ntoken_file = \"{token}\"\n",
+            socket = self.place("run/agent.sock"),
+            data = self.place("agent"),
+            port = self.server,
+            token = self.place("node.token"),
+        );
+        fs::write(&configuration, text)?;
+        let mut probe = Command::new(&self.binaries.agent);
+        probe.arg("probe");
+        self.teller.shows(&mut probe)?;
+        let mut command = Command::new(&self.binaries.agent);
+        command.args(["run", "--config", &configuration]);
+        println!("\n$ {} &", process::show(&command));
+        let mut agent = Background::start("hullmark-agent", &mut command, self.directory.join("agent.log"))?;
+        let socket = self.directory.join("run/agent.sock");
+        agent.wait_until(|| socket.exists())?;
+        // Every container that this podman creates asks first.
+        let hook = format!(
+            "{{\"socket\": \"{}\", \"on_failure\": \"closed\", \"spool_directory\": \"{}\", \"node\": \"node-1\"}}\n",
+            socket.display(),
+            self.place("run/hook-spool")
+        );
+        fs::write(self.directory.join("hook.json"), hook)?;
+        let words = ["hook", "config", "--for", "podman", "--hook"];
+        let (binary, configuration) = (self.binaries.hook.display().to_string(), self.place("hook.json"));
+        let words = [words.as_slice(), &[&binary, "--config", &configuration]].concat();
+        let shown = self.types(&words, 0, "the hook configuration must be written")?;
+        fs::write(self.podman.hooks.join("hullmark.json"), shown.text)?;
+        Ok(agent)
+    }
+
+    fn scan(&self, image: &Path) -> Command {
+        let (image, url) =
+            (format!("docker-archive:{}", image.display()), format!("http://127.0.0.1:{}", self.server));
+        self.hullmark(&["scan", &image, "--server", &url, "--server-token-file", &self.place("build.token")])
+    }
+
+    /// The archive of an image goes into the registry, past everything.
+    fn push(&self, image: &Path, name: &str) -> Result<()> {
+        let (from, to) = (
+            format!("docker-archive:{}", image.display()),
+            format!("docker://127.0.0.1:{}/shop/app:{name}", self.upstream),
+        );
+        let mut command = Command::new("skopeo");
+        command.args(["copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false", &from, &to]);
+        let shown = self.teller.shows(&mut command)?;
+        self.teller.expect(shown.code == Some(0), "an image must go into the registry");
+        Ok(())
+    }
+
+    fn build(&self) -> Result<()> {
+        self.chapter("Build: the policy fails the image, with the reason and the fix");
+        let shown = self.teller.shows(&mut self.scan(&self.images.bad))?;
+        self.teller.expect(shown.code == Some(1), "the build of the bad image must fail: exit code 1");
+        self.teller.expect(shown.text.contains("fix: upgrade"), "the log must have the fix");
+        Ok(())
+    }
+
+    fn pull(&self, tag: &str) -> Result<Shown> {
+        let from = format!("docker://127.0.0.1:{}/local/shop/app:{tag}", self.server);
+        let to = format!("oci:{}:{tag}", self.place("pulled"));
+        let mut command = Command::new("skopeo");
+        command.args(["copy", "--quiet", "--insecure-policy", "--src-tls-verify=false", &from, &to]);
+        self.teller.shows(&mut command)
+    }
+
+    fn registry_gate(&self) -> Result<()> {
+        self.chapter("Registry: it is pushed all the same, and the gate refuses the pull");
+        self.push(&self.images.bad, "1.0")?;
+        let shown = self.pull("1.0")?;
+        self.teller.expect(shown.code != Some(0), "the gate must refuse the bad image");
+        self.teller.expect(shown.text.contains("fix-is-available"), "the refusal must name the rule");
+
+        self.chapter("The image is fixed: the build passes, and so does the pull");
+        let shown = self.teller.shows(&mut self.scan(&self.images.good))?;
+        self.teller.expect(shown.code == Some(0), "the build of the good image must pass: exit code 0");
+        self.push(&self.images.good, "1.1")?;
+        let shown = self.pull("1.1")?;
+        self.teller.expect(shown.code == Some(0), "the gate must let the good image through");
+        Ok(())
+    }
+
+    fn podman(&self, words: &[&str]) -> Result<Shown> {
+        self.teller.shows(&mut self.podman.command(words))
+    }
+
+    /// Whether the good image runs, so that there is something to watch.
+    fn deployment(&self) -> Result<bool> {
+        self.chapter(
+            "Deployment: the bad image comes from a file, past the gate, and podman refuses to start it",
+        );
+        let bad = self.images.bad.display().to_string();
+        let shown = self.podman(&["load", "--quiet", "--input", &bad])?;
+        self.teller.expect(shown.code == Some(0), "podman must load the archive");
+        let name = shown.text.trim().rsplit(' ').next().unwrap_or_default().to_owned();
+        let shown = self.podman(&["run", "--rm", "--network", "none", &name, "/bin/true"])?;
+        self.teller.expect(shown.code != Some(0), "podman must refuse to start the bad image");
+        self.teller.expect(shown.text.contains("fix-is-available"), "podman must show the reason");
+
+        self.chapter("The good image is pulled through the gate, and runs");
+        let image = format!("127.0.0.1:{}/local/shop/app:1.1", self.server);
+        let shown = self.podman(&["pull", "--quiet", "--tls-verify=false", &image])?;
+        self.teller.expect(shown.code == Some(0), "podman must pull the good image through the gate");
+        let words = ["run", "--detach", "--name", "app", "--network", "none", &image, "/bin/sleep", "600"];
+        let shown = self.podman(&words)?;
+        self.teller.expect(shown.code == Some(0), "the good image must start");
+        Ok(shown.code == Some(0))
+    }
+
+    fn in_container(&self, words: &[&str]) -> Result<Shown> {
+        self.podman(&[&["exec", "app"], words].concat())
+    }
+
+    fn running(&self) -> Result<()> {
+        self.chapter("Run: programs of the image run; a dropped program, a script and one in memory do not");
+        let shown = self.in_container(&["/bin/echo", "a program of the image"])?;
+        self.teller.expect(shown.text.contains("a program of the image"), "programs of the image must run");
+        let drop = "cp /bin/echo /tmp/echo && printf x >> /tmp/echo";
+        self.teller
+            .expect(self.in_container(&["/bin/sh", "-c", drop])?.code == Some(0), "a file must be written");
+        let script = "printf '#!/bin/sh\\necho a dropped script\\n' > /tmp/script && chmod 755 /tmp/script";
+        self.teller.expect(
+            self.in_container(&["/bin/sh", "-c", script])?.code == Some(0),
+            "a script must be written",
+        );
+        for (words, text) in [
+            (["/tmp/echo", "a dropped program"].as_slice(), "a dropped program"),
+            (&["/tmp/script"], "a dropped script"),
+            (&self.images.from_memory, "from memory"),
+        ] {
+            let shown = self.in_container(words)?;
+            let stopped = shown.code != Some(0) && !shown.text.lines().any(|line| line == text);
+            self.teller.expect(stopped, &format!("{text}: it must be stopped before it prints anything"));
+        }
+        let shown = self.in_container(&["/bin/echo", "still running"])?;
+        self.teller.expect(shown.text.contains("still running"), "programs of the image must still run");
+        Ok(())
+    }
+
+    fn audit(&self) -> Result<()> {
+        self.chapter("Audit: one trail for each image, and the proof of it, offline");
+        let ledger = self.place("server/ledger");
+        self.types(&["ledger", "verify", "--ledger", &ledger], 0, "the ledger must verify")?;
+        for (image, points) in [
+            (&self.images.bad, ["build", "registry-gate", "oci-hook"].as_slice()),
+            (&self.images.good, &["build", "registry-gate", "oci-hook", "agent"]),
+        ] {
+            let digest = config_digest(image)?;
+            let shown =
+                self.types(&["ledger", "show", &digest, "--ledger", &ledger], 0, "the trail must be shown")?;
+            for point in points {
+                self.teller.expect(
+                    shown.text.contains(point),
+                    &format!("the trail must have an entry of `{point}`"),
+                );
+            }
+        }
+        let (digest, bundle) = (config_digest(&self.images.good)?, self.place("evidence.json"));
+        let export = ["ledger", "export", &digest, "--ledger", &ledger, "--output", &bundle];
+        self.types(&export, 0, "the evidence must be exported")?;
+        let key = self.place("server/ledger/ledger.pub");
+        self.types(&["verify", "--bundle", &bundle, "--key", &key], 0, "the evidence must verify")?;
+        let mut python = Command::new("python3");
+        python.arg(root().join("tests/verify_ledger.py")).args(["--bundle", &bundle, "--key", &key]);
+        let shown = self.teller.shows(&mut python)?;
+        self.teller.expect(shown.code == Some(0), "the evidence must verify without Hullmark");
+        Ok(())
+    }
+}
+
+/// The digest of the configuration of the image in an archive: what Docker and podman call its id.
+fn config_digest(archive: &Path) -> Result<String> {
+    let mut tar = tar::Archive::new(fs::File::open(archive)?);
+    for entry in tar.entries()? {
+        let entry = entry?;
+        if entry.path()?.as_ref() == Path::new("manifest.json") {
+            let manifest: serde_json::Value = serde_json::from_reader(entry)?;
+            let config = manifest[0]["Config"].as_str().context("manifest.json names no configuration")?;
+            return Ok(format!("sha256:{}", config.rsplit('/').next().unwrap_or_default()));
+        }
+    }
+    bail!("{} has no manifest.json", archive.display())
+}
+
+/// Removes what an earlier run wrote.
+fn clear(directory: &Path) -> Result<()> {
+    for name in ["server", "agent", "registry", "pulled", "podman", "run"] {
+        match fs::remove_dir_all(directory.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error)
+                    .with_context(|| format!("cannot remove {}", directory.join(name).display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
