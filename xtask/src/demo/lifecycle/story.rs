@@ -260,9 +260,9 @@ impl Story<'_> {
         agent.wait_until(|| socket.exists())?;
         // Every container that this podman creates asks first.
         let hook = format!(
-            "{{\"socket\": \"{}\", \"on_failure\": \"closed\", \"spool_directory\": \"{}\", \"node\": \"node-1\"}}\n",
+            "{{\"socket\": \"{}\", \"on_failure\": \"closed\", \"record_directory\": \"{}\", \"node\": \"node-1\"}}\n",
             socket.display(),
-            self.place("run/hook-spool")
+            self.place("run/hook")
         );
         fs::write(self.directory.join("hook.json"), hook)?;
         let words = ["hook", "config", "--for", "podman", "--hook"];
