@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -185,6 +187,22 @@ impl Story<'_> {
         let shown = self.teller.shows(&mut self.hullmark(words))?;
         self.teller.expect(shown.code == Some(code), why);
         Ok(shown)
+    }
+
+    /// Types a command whose output is a secret: it goes into a file for its owner alone.
+    fn saves(&self, words: &[&str], file: &str) -> Result<()> {
+        let mut command = self.hullmark(words);
+        println!("\n$ {} > {file}", process::show(&command));
+        let output = command.stdin(Stdio::null()).output().context("cannot start hullmark")?;
+        print!("{}", String::from_utf8_lossy(&output.stderr));
+        if !output.status.success() {
+            bail!("the command ended with {}", output.status);
+        }
+        let mut options = fs::OpenOptions::new();
+        options.create(true).truncate(true).write(true).mode(0o600);
+        let mut written =
+            options.open(self.directory.join(file)).with_context(|| format!("cannot write {file}"))?;
+        Ok(written.write_all(&output.stdout)?)
     }
 
     fn database(&self) -> Result<()> {
