@@ -239,14 +239,11 @@ impl Story<'_> {
             upstream = self.upstream,
         );
         fs::write(&configuration, text)?;
-        let init = ["server", "init", "--config", &configuration, "--token-file", &self.place("admin.token")];
-        self.types(&init, 0, "the server must be set up")?;
+        self.saves(&["server", "init", "--config", &configuration], "admin.token")?;
         for (name, role) in [("build", "ci"), ("node", "agent")] {
-            let file = self.place(&format!("{name}.token"));
-            let create = ["server", "token", "create", "--config", &configuration];
-            let words =
-                [create.as_slice(), &["--name", name, "--role", role, "--token-file", &file]].concat();
-            self.types(&words, 0, "a token must be made")?;
+            let create =
+                ["server", "token", "create", "--config", &configuration, "--name", name, "--role", role];
+            self.saves(&create, &format!("{name}.token"))?;
         }
         let mut command = self.hullmark(&["serve", "--config", &configuration]);
         println!("\n$ {} &", process::show(&command));
