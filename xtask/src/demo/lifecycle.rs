@@ -25,8 +25,8 @@ struct Images {
     bad: PathBuf,
     /// Archive of the image that it passes.
     good: PathBuf,
-    /// Directory with the advisories; `None` for those of the distribution's archive.
-    feeds: Option<PathBuf>,
+    /// Directory with the advisories, in that of the story; `None` for those of the distribution's archive.
+    feeds: Option<&'static str>,
     /// The command in the image that executes a file from memory.
     from_memory: Vec<&'static str>,
 }

@@ -168,6 +168,7 @@ impl Podman {
         let mut command = Command::new("podman");
         command
             .args(words)
+            .current_dir(self.directory.join(".."))
             .env("CONTAINERS_CONF", self.directory.join("containers.conf"))
             .env("CONTAINERS_STORAGE_CONF", self.directory.join("storage.conf"))
             .env("TMPDIR", self.directory.join("tmp"))

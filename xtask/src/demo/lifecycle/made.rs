@@ -83,7 +83,7 @@ pub(super) fn images(directory: &Path) -> Result<Images> {
     Ok(Images {
         bad: image("shop/app:1.0", "bad", VERSIONS[0])?,
         good: image("shop/app:1.1", "good", VERSIONS[1])?,
-        feeds: Some(directory.join("feeds")),
+        feeds: Some("feeds"),
         from_memory: vec!["/bin/from-memory", "/tmp/echo", "from memory"],
     })
 }

@@ -1,6 +1,7 @@
 //! The chapters: what is typed, what it must show.
 
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,6 +15,9 @@ use super::machine::{Background, Podman, free_port, http_status, registry};
 use crate::Ending;
 use crate::process;
 use crate::workspace::{cargo, root, target};
+
+/// The file of advisories.
+const DATABASE: &str = "advisories.db";
 
 /// The policy of the story.
 const POLICY: &str = include_str!("policy.yaml");
@@ -166,12 +170,22 @@ impl Story<'_> {
         self.teller.chapter(title);
     }
 
-    fn place(&self, name: &str) -> String {
-        self.directory.join(name).display().to_string()
+    /// A program that is started in the directory of the story.
+    fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.directory).stdin(Stdio::null());
+        command
+    }
+
+    /// The archive of an image, as seen from the directory of the story.
+    fn archive(&self, image: &Path) -> String {
+        let name = image.file_name().unwrap_or_default().to_string_lossy();
+        let up = if image.parent() == Some(self.directory) { "" } else { "../" };
+        format!("docker-archive:{up}{name}")
     }
 
     fn hullmark(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(&self.binaries.hullmark);
+        let mut command = self.command(&self.binaries.hullmark);
         // What a developer has set for daily use is not for the story.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("HULLMARK_") {
@@ -206,46 +220,34 @@ impl Story<'_> {
     }
 
     fn database(&self) -> Result<()> {
-        let database = self.place("advisories.db");
-        let shown = match &self.images.feeds {
-            Some(feeds) => {
-                let feeds = feeds.display().to_string();
-                self.teller
-                    .shows(&mut self.hullmark(&["db", "build", "--from", &feeds, "--output", &database]))?
-            }
-            None => {
-                let feed = "debian-archive/bookworm-security";
-                self.teller.shows(&mut self.hullmark(&["db", "update", "--db", &database, "--only", feed]))?
-            }
+        let words = match self.images.feeds {
+            Some(feeds) => vec!["db", "build", "--from", feeds, "--output", DATABASE],
+            None => vec!["db", "update", "--db", DATABASE, "--only", "debian-archive/bookworm-security"],
         };
-        if shown.code != Some(0) {
+        if self.teller.shows(&mut self.hullmark(&words))?.code != Some(0) {
             bail!("no advisories, and the story cannot go on without them");
         }
         Ok(())
     }
 
     fn start_server(&self) -> Result<Background> {
-        let configuration = self.place("server.toml");
         fs::write(self.directory.join("policy.yaml"), POLICY)?;
         fs::create_dir_all(self.directory.join("run"))?;
+        let Self { server, upstream, .. } = self;
         let text = format!(
-            "[server]\nlisten = \"127.0.0.1:{port}\"\nplain_http = true\ndata_directory = \"{data}\"\n\n\
-             [database]\nfile = \"{database}\"\n\n[policy]\nfile = \"{policy}\"\n\n\
-             [gate]\nenabled = true\nanonymous = true\n\n[gate.upstreams.local]\nurl = \"http://127.0.0.1:{upstream}\"\n",
-            port = self.server,
-            data = self.place("server"),
-            database = self.place("advisories.db"),
-            policy = self.place("policy.yaml"),
-            upstream = self.upstream,
+            "[server]\nlisten = \"127.0.0.1:{server}\"\nplain_http = true\ndata_directory = \"server\"\n\n\
+             [database]\nfile = \"{DATABASE}\"\n\n[policy]\nfile = \"policy.yaml\"\n\n\
+             [gate]\nenabled = true\nanonymous = true\n\n\
+             [gate.upstreams.local]\nurl = \"http://127.0.0.1:{upstream}\"\n"
         );
-        fs::write(&configuration, text)?;
-        self.saves(&["server", "init", "--config", &configuration], "admin.token")?;
+        fs::write(self.directory.join("server.toml"), text)?;
+        self.saves(&["server", "init", "--config", "server.toml"], "admin.token")?;
         for (name, role) in [("build", "ci"), ("node", "agent")] {
             let create =
-                ["server", "token", "create", "--config", &configuration, "--name", name, "--role", role];
+                ["server", "token", "create", "--config", "server.toml", "--name", name, "--role", role];
             self.saves(&create, &format!("{name}.token"))?;
         }
-        let mut command = self.hullmark(&["serve", "--config", &configuration]);
+        let mut command = self.hullmark(&["serve", "--config", "server.toml"]);
         println!("\n$ {} &", process::show(&command));
         let mut server =
             Background::start("hullmark serve", &mut command, self.directory.join("server.log"))?;
@@ -254,57 +256,56 @@ impl Story<'_> {
     }
 
     fn start_agent(&self) -> Result<Background> {
-        let configuration = self.place("agent.toml");
+        let port = self.server;
         let text = format!(
-            "node = \"node-1\"\nsocket = \"{socket}\"\ndata_directory = \"{data}\"\n\n\
-             [server]\nurl = \"http://127.0.0.1:{port}\"\ntoken_file = \"{token}\"\n",
-            socket = self.place("run/agent.sock"),
-            data = self.place("agent"),
-            port = self.server,
-            token = self.place("node.token"),
+            "node = \"node-1\"\nsocket = \"run/agent.sock\"\ndata_directory = \"agent\"\n\n\
+             [server]\nurl = \"http://127.0.0.1:{port}\"\ntoken_file = \"node.token\"\n"
         );
-        fs::write(&configuration, text)?;
-        let mut probe = Command::new(&self.binaries.agent);
-        probe.arg("probe");
-        self.teller.shows(&mut probe)?;
-        let mut command = Command::new(&self.binaries.agent);
-        command.args(["run", "--config", &configuration]);
+        fs::write(self.directory.join("agent.toml"), text)?;
+        let mut probe = self.command(&self.binaries.agent);
+        self.teller.shows(probe.arg("probe"))?;
+        let mut command = self.command(&self.binaries.agent);
+        command.args(["run", "--config", "agent.toml"]);
         println!("\n$ {} &", process::show(&command));
         let mut agent = Background::start("hullmark-agent", &mut command, self.directory.join("agent.log"))?;
         let socket = self.directory.join("run/agent.sock");
         agent.wait_until(|| socket.exists())?;
         // Every container that this podman creates asks first.
-        let hook = format!(
-            "{{\"socket\": \"{}\", \"on_failure\": \"closed\", \"record_directory\": \"{}\", \"node\": \"node-1\"}}\n",
-            socket.display(),
-            self.place("run/hook")
+        let hook = serde_json::json!({
+            "socket": socket, "on_failure": "closed", "record_directory": self.directory.join("run/hook"), "node": "node-1",
+        });
+        fs::write(self.directory.join("hook.json"), hook.to_string())?;
+        let (binary, configuration) = (
+            self.binaries.hook.display().to_string(),
+            self.directory.join("hook.json").display().to_string(),
         );
-        fs::write(self.directory.join("hook.json"), hook)?;
-        let words = ["hook", "config", "--for", "podman", "--hook"];
-        let (binary, configuration) = (self.binaries.hook.display().to_string(), self.place("hook.json"));
-        let words = [words.as_slice(), &[&binary, "--config", &configuration]].concat();
+        let words = ["hook", "config", "--for", "podman", "--hook", &binary, "--config", &configuration];
         let shown = self.types(&words, 0, "the hook configuration must be written")?;
         fs::write(self.podman.hooks.join("hullmark.json"), shown.text)?;
         Ok(agent)
     }
 
     fn scan(&self, image: &Path) -> Command {
-        let (image, url) =
-            (format!("docker-archive:{}", image.display()), format!("http://127.0.0.1:{}", self.server));
-        self.hullmark(&["scan", &image, "--server", &url, "--server-token-file", &self.place("build.token")])
+        let (image, url) = (self.archive(image), format!("http://127.0.0.1:{}", self.server));
+        self.hullmark(&["scan", &image, "--server", &url, "--server-token-file", "build.token"])
+    }
+
+    fn skopeo(&self, words: &[&str]) -> Result<Shown> {
+        let mut command = self.command("skopeo");
+        self.teller.shows(command.args(["copy", "--quiet", "--insecure-policy"]).args(words))
     }
 
     /// The archive of an image goes into the registry, past everything.
     fn push(&self, image: &Path, name: &str) -> Result<()> {
-        let (from, to) = (
-            format!("docker-archive:{}", image.display()),
-            format!("docker://127.0.0.1:{}/shop/app:{name}", self.upstream),
-        );
-        let mut command = Command::new("skopeo");
-        command.args(["copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false", &from, &to]);
-        let shown = self.teller.shows(&mut command)?;
+        let to = format!("docker://127.0.0.1:{}/shop/app:{name}", self.upstream);
+        let shown = self.skopeo(&["--dest-tls-verify=false", &self.archive(image), &to])?;
         self.teller.expect(shown.code == Some(0), "an image must go into the registry");
         Ok(())
+    }
+
+    fn pull(&self, tag: &str) -> Result<Shown> {
+        let from = format!("docker://127.0.0.1:{}/local/shop/app:{tag}", self.server);
+        self.skopeo(&["--src-tls-verify=false", &from, &format!("oci:pulled:{tag}")])
     }
 
     fn build(&self) -> Result<()> {
@@ -313,14 +314,6 @@ impl Story<'_> {
         self.teller.expect(shown.code == Some(1), "the build of the bad image must fail: exit code 1");
         self.teller.expect(shown.text.contains("fix: upgrade"), "the log must have the fix");
         Ok(())
-    }
-
-    fn pull(&self, tag: &str) -> Result<Shown> {
-        let from = format!("docker://127.0.0.1:{}/local/shop/app:{tag}", self.server);
-        let to = format!("oci:{}:{tag}", self.place("pulled"));
-        let mut command = Command::new("skopeo");
-        command.args(["copy", "--quiet", "--insecure-policy", "--src-tls-verify=false", &from, &to]);
-        self.teller.shows(&mut command)
     }
 
     fn registry_gate(&self) -> Result<()> {
@@ -348,8 +341,9 @@ impl Story<'_> {
         self.chapter(
             "Deployment: the bad image comes from a file, past the gate, and podman refuses to start it",
         );
-        let bad = self.images.bad.display().to_string();
-        let shown = self.podman(&["load", "--quiet", "--input", &bad])?;
+        let bad = self.archive(&self.images.bad);
+        let file = bad.trim_start_matches("docker-archive:");
+        let shown = self.podman(&["load", "--quiet", "--input", file])?;
         self.teller.expect(shown.code == Some(0), "podman must load the archive");
         let name = shown.text.trim().rsplit(' ').next().unwrap_or_default().to_owned();
         let shown = self.podman(&["run", "--rm", "--network", "none", &name, "/bin/true"])?;
@@ -398,15 +392,15 @@ impl Story<'_> {
 
     fn audit(&self) -> Result<()> {
         self.chapter("Audit: one trail for each image, and the proof of it, offline");
-        let ledger = self.place("server/ledger");
-        self.types(&["ledger", "verify", "--ledger", &ledger], 0, "the ledger must verify")?;
+        let ledger = "server/ledger";
+        self.types(&["ledger", "verify", "--ledger", ledger], 0, "the ledger must verify")?;
         for (image, points) in [
             (&self.images.bad, ["build", "registry-gate", "oci-hook"].as_slice()),
             (&self.images.good, &["build", "registry-gate", "oci-hook", "agent"]),
         ] {
             let digest = config_digest(image)?;
             let shown =
-                self.types(&["ledger", "show", &digest, "--ledger", &ledger], 0, "the trail must be shown")?;
+                self.types(&["ledger", "show", &digest, "--ledger", ledger], 0, "the trail must be shown")?;
             for point in points {
                 self.teller.expect(
                     shown.text.contains(point),
@@ -414,13 +408,13 @@ impl Story<'_> {
                 );
             }
         }
-        let (digest, bundle) = (config_digest(&self.images.good)?, self.place("evidence.json"));
-        let export = ["ledger", "export", &digest, "--ledger", &ledger, "--output", &bundle];
+        let (digest, bundle) = (config_digest(&self.images.good)?, "evidence.json");
+        let export = ["ledger", "export", &digest, "--ledger", ledger, "--output", bundle];
         self.types(&export, 0, "the evidence must be exported")?;
-        let key = self.place("server/ledger/ledger.pub");
-        self.types(&["verify", "--bundle", &bundle, "--key", &key], 0, "the evidence must verify")?;
-        let mut python = Command::new("python3");
-        python.arg(root().join("tests/verify_ledger.py")).args(["--bundle", &bundle, "--key", &key]);
+        let key = "server/ledger/ledger.pub";
+        self.types(&["verify", "--bundle", bundle, "--key", key], 0, "the evidence must verify")?;
+        let mut python = self.command("python3");
+        python.arg(root().join("tests/verify_ledger.py")).args(["--bundle", bundle, "--key", key]);
         let shown = self.teller.shows(&mut python)?;
         self.teller.expect(shown.code == Some(0), "the evidence must verify without Hullmark");
         Ok(())
