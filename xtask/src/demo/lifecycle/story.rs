@@ -256,9 +256,9 @@ impl Story<'_> {
     }
 
     fn start_agent(&self) -> Result<Background> {
-        let port = self.server;
+        let (port, here) = (self.server, self.directory.display());
         let text = format!(
-            "node = \"node-1\"\nsocket = \"run/agent.sock\"\ndata_directory = \"agent\"\n\n\
+            "node = \"node-1\"\nsocket = \"{here}/run/agent.sock\"\ndata_directory = \"{here}/agent\"\n\n\
              [server]\nurl = \"http://127.0.0.1:{port}\"\ntoken_file = \"node.token\"\n"
         );
         fs::write(self.directory.join("agent.toml"), text)?;
