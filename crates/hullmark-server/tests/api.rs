@@ -448,6 +448,26 @@ async fn events_are_taken_once_and_drift_goes_into_the_ledger() {
 }
 
 #[tokio::test]
+async fn an_alert_names_the_verdict_of_its_image_and_fits_into_the_ledger_whatever_the_container_calls_its_files()
+ {
+    let kit = Kit::start().await;
+    let agent = kit.token(Role::Agent).await;
+    let good = kit.scan(&good_image(), Stage::Ship).await;
+    let long = "\u{1b}[2J".repeat(20_000);
+    let event = json!({ "time": common::NOW, "kind": "drift", "container": long, "node": "n1", "blocked": false,
+        "image": { "name": long, "config": good.inventory.subject.config }, "ancestry": [{ "pid": 7, "name": long }],
+        "detail": { "path": long, "how": "file" } });
+    let batch = json!({ "node": "n1", "spool": long, "sequence": 1, "events": [event] });
+    assert_eq!(kit.post("/api/v1/events", &agent, &batch).await.ok()["recorded"], 1);
+    let ledger = kit.ledger();
+    let alert = ledger.iter().find(|entry| entry["kind"] == "alert").unwrap();
+    assert!(alert["detail"]["path"].as_str().unwrap().chars().count() <= 513);
+    let verdict = &ledger[usize::try_from(alert["verdict"]["entry"].as_u64().unwrap()).unwrap()];
+    assert_eq!((&verdict["kind"], &verdict["stage"]), (&json!("verdict"), &json!("run")));
+    assert_eq!(alert["verdict"]["policy_version"], 1);
+}
+
+#[tokio::test]
 async fn decisions_are_answered_and_recorded() {
     let kit =
         Kit::with("[enforcement]\nmodes = { oci_hook = \"enforce\", image_verifier = \"audit\" }\n").await;

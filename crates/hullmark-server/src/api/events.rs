@@ -1,18 +1,21 @@
 //! Events of running containers, as agents send them.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use hullmark_store::{EventFilter, EventRow, NewEvent};
 use hullmark_types::{
-    Actor, Answer, Digest, MAX_BATCH_EVENTS, Point, RuntimeEvent, RuntimeEventBatch, RuntimeEventKind,
-    TrailKind, TrailRecord,
+    Actor, Answer, Digest, ImageIdentity, MAX_BATCH_EVENTS, Point, RuntimeEvent, RuntimeEventBatch,
+    RuntimeEventKind, TrailKind, TrailRecord, VerdictLink,
 };
 use serde::{Deserialize, Serialize};
 
 use super::extract::{JsonBody, Parameters};
 use super::page;
 use crate::auth::{Operate, Permitted, Read};
+use crate::decide::assess;
 use crate::error::{ApiError, Problem};
 use crate::state::Shared;
 use crate::trail;
@@ -92,12 +95,20 @@ pub(super) async fn take(
     }
     let mut actor = permitted.caller.actor();
     actor.claims = Some(format!("node {}", batch.node));
-    let alerts: Vec<TrailRecord> = batch
-        .events
-        .iter()
-        .filter(|event| is_alert(event))
-        .map(|event| alert(event, &batch, &actor, &shared))
-        .collect();
+    let mut alerts: Vec<TrailRecord> = Vec::new();
+    let mut verdicts: BTreeMap<&ImageIdentity, Option<VerdictLink>> = BTreeMap::new();
+    for event in batch.events.iter().filter(|event| is_alert(event)) {
+        let mut record = alert(event, &batch, &actor, &shared);
+        record.verdict = match verdicts.get(&event.image) {
+            Some(known) => known.clone(),
+            None => {
+                let standing = assess(&shared, &event.image, Point::Agent).await;
+                let link = standing.verdict.map(|verdict| verdict.link.clone());
+                verdicts.entry(&event.image).or_insert(link).clone()
+            }
+        };
+        alerts.push(record);
+    }
     let mut entries = shared.trail.record_all(&alerts).await?.into_iter();
     let recorded = alerts.len();
     let events: Vec<NewEvent> = batch
@@ -115,9 +126,22 @@ fn is_alert(event: &RuntimeEvent) -> bool {
     matches!(event.kind, RuntimeEventKind::Drift | RuntimeEventKind::Lost)
 }
 
+/// How many facts of an event its record carries, and how long their names and values are at most, in characters. Names in
+/// a container are its own choice; a record must fit into a ledger entry whatever they are.
+const MAX_DETAILS: usize = 16;
+const MAX_DETAIL_NAME: usize = 64;
+const MAX_DETAIL: usize = 512;
+
+fn shorten(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+    }
+}
+
 /// The record of an alert.
 fn alert(event: &RuntimeEvent, batch: &RuntimeEventBatch, actor: &Actor, shared: &Shared) -> TrailRecord {
-    let path = event.detail.get("path").map_or("", String::as_str);
+    let path = shorten(event.detail.get("path").map_or("", String::as_str), MAX_DETAIL);
     let message = match event.kind {
         RuntimeEventKind::Lost => format!("events of node `{}` were lost", event.node),
         _ if event.blocked => {
@@ -131,15 +155,22 @@ fn alert(event: &RuntimeEvent, batch: &RuntimeEventBatch, actor: &Actor, shared:
     let answer = if event.blocked { Answer::Denied } else { Answer::Noted };
     let mut record = trail::note(TrailKind::Alert, Point::Agent, answer, message, actor.clone(), event.time);
     record.mode = shared.config.enforcement.modes.agent;
-    record.image = Some(event.image.clone());
-    record.detail.clone_from(&event.detail);
-    let ancestry: Vec<String> =
-        event.ancestry.iter().take(16).map(|process| format!("{} ({})", process.name, process.pid)).collect();
+    let name = shorten(&event.image.name, MAX_DETAIL);
+    record.image = Some(ImageIdentity { name, ..event.image.clone() });
+    for (name, value) in event.detail.iter().take(MAX_DETAILS) {
+        record.detail.insert(shorten(name, MAX_DETAIL_NAME), shorten(value, MAX_DETAIL));
+    }
+    let ancestry: Vec<String> = event
+        .ancestry
+        .iter()
+        .take(16)
+        .map(|process| format!("{} ({})", shorten(&process.name, MAX_DETAIL_NAME), process.pid))
+        .collect();
     for (name, value) in [
-        ("container", event.container.clone()),
-        ("node", event.node.clone()),
+        ("container", shorten(&event.container, MAX_DETAIL)),
+        ("node", shorten(&event.node, MAX_DETAIL)),
         ("ancestry", ancestry.join(" < ")),
-        ("batch", format!("{}/{}", batch.spool, batch.sequence)),
+        ("batch", format!("{}/{}", shorten(&batch.spool, MAX_DETAIL_NAME), batch.sequence)),
     ] {
         record.detail.insert(name.to_owned(), value);
     }
