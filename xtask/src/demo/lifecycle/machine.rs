@@ -19,6 +19,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("conmon", "conmon"),
     ("runc", "runc"),
     ("python3", "python3"),
+    ("curl", "curl"),
 ];
 
 /// How long a program may take until it answers.

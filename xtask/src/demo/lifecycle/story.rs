@@ -136,6 +136,7 @@ pub(super) fn tell(binaries: &Binaries, directory: &Path, images: &Images) -> Re
     let mut agent = story.start_agent()?;
     story.build()?;
     story.registry_gate()?;
+    story.admission()?;
     let runs = story.deployment()?;
     if runs {
         story.running()?;
@@ -237,6 +238,7 @@ impl Story<'_> {
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:{server}\"\nplain_http = true\ndata_directory = \"server\"\n\n\
              [database]\nfile = \"{DATABASE}\"\n\n[policy]\nfile = \"policy.yaml\"\n\n\
+             [admission]\nenabled = true\ngate = \"127.0.0.1:{server}\"\n\n\
              [gate]\nenabled = true\nanonymous = true\n\n\
              [gate.upstreams.local]\nurl = \"http://127.0.0.1:{upstream}\"\n"
         );
@@ -336,6 +338,36 @@ impl Story<'_> {
         self.teller.shows(&mut self.podman.command(words))
     }
 
+    /// The question that Kubernetes asks before it creates a pod.
+    fn admission(&self) -> Result<()> {
+        self.chapter("Deployment: Kubernetes asks before it creates a pod of the bad image, and is told no");
+        let review = serde_json::json!({
+            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "request": {
+                "uid": "705ab4f5-6393-11e8-b7cc-42010a800002", "operation": "CREATE", "namespace": "shop",
+                "kind": {"group": "", "version": "v1", "kind": "Pod"},
+                "resource": {"group": "", "version": "v1", "resource": "pods"},
+                "userInfo": {"username": "deployer"},
+                "object": {
+                    "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "app", "namespace": "shop"},
+                    "spec": {"containers": [
+                        {"name": "app", "image": format!("127.0.0.1:{}/local/shop/app:1.0", self.server)},
+                    ]},
+                },
+            },
+        });
+        fs::write(self.directory.join("review.json"), review.to_string())?;
+        let url = format!("http://127.0.0.1:{}/admission/validate", self.server);
+        let mut command = self.command("curl");
+        command.args(["--silent", "--noproxy", "*", "--header", "Content-Type: application/json"]);
+        let shown = self.teller.shows(command.args(["--data", "@review.json", &url]))?;
+        println!();
+        let answer: serde_json::Value = serde_json::from_str(&shown.text).unwrap_or_default();
+        let denied = answer["response"]["allowed"] == false && shown.text.contains("fix-is-available");
+        self.teller.expect(denied, "the admission webhook must deny the bad image and name the rule");
+        Ok(())
+    }
+
     /// Whether the good image runs, so that there is something to watch.
     fn deployment(&self) -> Result<bool> {
         self.chapter(
@@ -394,17 +426,17 @@ impl Story<'_> {
         self.chapter("Audit: one trail for each image, and the proof of it, offline");
         let ledger = "server/ledger";
         self.types(&["ledger", "verify", "--ledger", ledger], 0, "the ledger must verify")?;
-        for (image, points) in [
-            (&self.images.bad, ["build", "registry-gate", "oci-hook"].as_slice()),
-            (&self.images.good, &["build", "registry-gate", "oci-hook", "agent"]),
+        for (image, events) in [
+            (&self.images.bad, ["build verdict", "gate decision", "admission", "start"].as_slice()),
+            (&self.images.good, &["build verdict", "gate decision", "start", "runtime alert"]),
         ] {
             let digest = config_digest(image)?;
             let shown =
                 self.types(&["ledger", "show", &digest, "--ledger", ledger], 0, "the trail must be shown")?;
-            for point in points {
+            for event in events {
                 self.teller.expect(
-                    shown.text.contains(point),
-                    &format!("the trail must have an entry of `{point}`"),
+                    shown.text.contains(event),
+                    &format!("the trail must have an entry of `{event}`"),
                 );
             }
         }
