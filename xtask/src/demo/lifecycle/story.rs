@@ -281,7 +281,7 @@ impl Story<'_> {
             self.binaries.hook.display().to_string(),
             self.directory.join("hook.json").display().to_string(),
         );
-        let words = ["hook", "config", "--for", "podman", "--hook", &binary, "--config", &configuration];
+        let words = ["hook", "config", "--for", "podman", "--program", &binary, "--config", &configuration];
         let shown = self.types(&words, 0, "the hook configuration must be written")?;
         fs::write(self.podman.hooks.join("hullmark.json"), shown.text)?;
         Ok(agent)
