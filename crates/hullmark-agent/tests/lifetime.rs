@@ -163,3 +163,30 @@ fn without_a_profile_nothing_is_stopped_and_that_is_said() {
     assert_eq!((told[0].detail["how"].as_str(), told[0].blocked), ("memfd", false));
     assert_eq!(told[0].detail["degraded"], "no-profile");
 }
+
+#[test]
+fn new_file_systems_and_namespaces_are_no_way_out() {
+    if is_missing_something("new_file_systems_and_namespaces_are_no_way_out") {
+        return;
+    }
+    let mut node = Node::new("block");
+    let hooks = with_hook(&node);
+    let script = "mkdir /m; mount -t tmpfs none /m; cp /bin/busybox /m/busybox; /m/busybox echo RAN
+        cp /bin/busybox /tmp/busybox; echo x >> /tmp/busybox
+        unshare -m /tmp/busybox echo RAN
+        unshare -m /bin/busybox echo own
+        mount --bind /tmp /m; /m/busybox echo RAN
+        echo end";
+    let bundle = node.bundle("held", &["/bin/sh", "-c", script], |config| {
+        config["hooks"] = hooks;
+        let all = serde_json::json!(["CAP_SYS_ADMIN"]);
+        config["process"]["capabilities"] =
+            serde_json::json!({ "bounding": all, "effective": all, "permitted": all, "inheritable": all });
+    });
+    let output = node.run_bundle("held", &bundle);
+    let talk = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "own\nend\n", "{talk}");
+    let drift = node.wait_for(RuntimeEventKind::Drift, 3, |event| event.blocked);
+    let how: Vec<_> = drift.iter().map(|event| event.detail["how"].as_str()).collect();
+    assert_eq!(how, ["outside-image", "file", "file"], "{talk}");
+}
