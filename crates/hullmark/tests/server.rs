@@ -196,6 +196,34 @@ fn ci_asks_the_server_and_gets_the_same_report() {
 }
 
 #[test]
+fn the_trail_of_an_image_and_its_evidence_come_from_the_server() {
+    let site = Site::new("plain_http = true");
+    let server = site.serve();
+    let url = format!("http://{}", server.address);
+    let ci = site.token("ci");
+    let report: Value = serde_json::from_str(&site.scan(&url, &ci, &["--format", "json"]).stdout()).unwrap();
+    let config = report["inventory"]["subject"]["config"].as_str().unwrap().to_owned();
+    site.place.put("token", site.token("reader"));
+    let ask = |arguments: &[&str]| {
+        let server = ["--server", &url, "--server-token-file", "token"];
+        site.place.ok(&[&["ledger"], arguments, &server].concat())
+    };
+    let shown = ask(&["show", &config]);
+    for text in ["build verdict", "(policy change)", "(server)", "as the server says: nothing was verified"] {
+        shown.check(0, text);
+    }
+    ask(&["export", &config, "--output", "evidence.json", "--key", "data/ledger/ledger.pub"]);
+    let verify = ["verify", "--bundle", "evidence.json", "--key", "data/ledger/ledger.pub"];
+    site.place.ok(&verify).check(0, "1 about the image, 2 that those rest on");
+
+    let validator = jsonschema::validator_for(&hullmark_engine::record_schema()).unwrap();
+    for record in site.ledger() {
+        let problems: Vec<_> = validator.iter_errors(&record).map(|error| error.to_string()).collect();
+        assert!(problems.is_empty(), "{record:#}\n{problems:#?}");
+    }
+}
+
+#[test]
 fn without_the_server_there_is_no_verdict_unless_it_was_asked_for() {
     let site = Site::new("plain_http = true");
     let server = site.serve();

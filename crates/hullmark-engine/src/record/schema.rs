@@ -67,7 +67,7 @@ fn verdict() -> Value {
         ("feeds", list(object(&[("name", text()), ("digest", digest()), ("data_date?", time())]))),
         ("tool", object(&[("name", text()), ("version", text())])),
         ("binary?", digest()),
-        ("asker", object(&[("user?", text()), ("host?", text()), ("job?", text())])),
+        ("asker", object(&[("user?", text()), ("host?", text()), ("job?", text()), ("token?", text())])),
         ("time", time()),
         ("previous?", number()),
         ("degraded?", list(text())),

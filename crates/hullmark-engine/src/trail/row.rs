@@ -131,12 +131,15 @@ fn policy(name: &str, version: Option<u64>, digest: &Digest) -> String {
     }
 }
 
-/// The user, and the CI job or else the machine.
+/// The user, and the CI job or else the machine; the token, which alone is authenticated, first.
 fn asker(asker: &Asker) -> String {
-    match (&asker.user, asker.job.as_ref().or(asker.host.as_ref())) {
-        (Some(user), Some(place)) => format!("{user}, {place}"),
-        (Some(one), None) | (None, Some(one)) => one.clone(),
-        (None, None) => "unknown".to_owned(),
+    let place = asker.job.as_ref().or(asker.host.as_ref());
+    let said: Vec<&str> = [asker.user.as_ref(), place].into_iter().flatten().map(String::as_str).collect();
+    match (&asker.token, said.is_empty()) {
+        (Some(token), true) => token.clone(),
+        (Some(token), false) => format!("{token} for {}", said.join(", ")),
+        (None, true) => "unknown".to_owned(),
+        (None, false) => said.join(", "),
     }
 }
 

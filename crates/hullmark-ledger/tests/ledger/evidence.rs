@@ -154,7 +154,10 @@ fn evidence_from_a_log_elsewhere_is_that_of_the_log_at_hand() {
         let evidence = from(&elsewhere).unwrap();
         assert_eq!(evidence, ledger.evidence(&about, &indexes).unwrap(), "{size} entries");
         evidence.verify(Some(ledger.verifier_key())).unwrap();
-        let names: Vec<_> = elsewhere.0.keys().filter(|name| !name.starts_with("ledger.")).cloned().collect();
+        // The largest has some hundred files: a few of them.
+        let step = if size > 1000 { 40 } else { 1 };
+        let is_of_log = |name: &&String| !name.starts_with("ledger.");
+        let names: Vec<_> = elsewhere.0.keys().filter(is_of_log).step_by(step).cloned().collect();
         for name in names {
             let original = elsewhere.0.remove(&name).unwrap();
             let needed = from(&elsewhere).is_err();
