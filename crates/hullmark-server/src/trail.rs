@@ -17,6 +17,12 @@ const MAX_GROUP: usize = 512;
 /// How many records wait for the writer; whoever comes then waits before.
 const QUEUE: usize = 1024;
 
+/// The most characters of each text of a record that has to be shortened.
+const MAX_SHORT: usize = 256;
+
+/// The most details of a record that has to be shortened.
+const MAX_DETAIL: usize = 24;
+
 /// The most characters of the message of a record.
 const MAX_MESSAGE: usize = 2000;
 
@@ -88,7 +94,7 @@ impl Trail {
     /// # Errors
     /// When the ledger cannot be written. Nothing that needs the record may be told then.
     pub async fn record(&self, record: &TrailRecord) -> Result<u64, TrailError> {
-        self.append(canonical_json(record)?).await
+        self.append(entry_of(record)?).await
     }
 
     /// The same for an entry that is made elsewhere (a verdict record), as canonical JSON.
@@ -111,10 +117,7 @@ impl Trail {
     pub async fn record_all(&self, records: &[TrailRecord]) -> Result<Vec<u64>, TrailError> {
         let mut answers = Vec::with_capacity(records.len());
         for record in records {
-            let entry = canonical_json(record)?;
-            if entry.len() > MAX_ENTRY_SIZE {
-                return Err(TrailError::TooLarge { length: entry.len() });
-            }
+            let entry = entry_of(record)?;
             let (reply, answer) = oneshot::channel();
             self.sender.send(Wanted { entry, reply }).await.map_err(|_| TrailError::Closed)?;
             answers.push(answer);
@@ -139,6 +142,42 @@ impl Trail {
     /// How many entries the ledger had after the last append.
     pub fn size(&self) -> u64 {
         self.state.size.load(Ordering::Relaxed)
+    }
+}
+
+/// The bytes of a record. One that is too long for the ledger is shortened, and says so: what callers say at length must
+/// not keep what they did out of the ledger.
+fn entry_of(record: &TrailRecord) -> Result<Vec<u8>, TrailError> {
+    let bytes = canonical_json(record)?;
+    if bytes.len() <= MAX_ENTRY_SIZE {
+        return Ok(bytes);
+    }
+    let mut record = record.clone();
+    record.degraded.push("record-shortened".to_owned());
+    let cut = |text: &mut String, limit| {
+        if let Some((end, _)) = text.char_indices().nth(limit) {
+            text.truncate(end);
+        }
+    };
+    cut(&mut record.message, MAX_SHORT);
+    if let Some(image) = &mut record.image {
+        cut(&mut image.name, MAX_SHORT);
+    }
+    record.reasons.truncate(1);
+    record.reasons.iter_mut().for_each(|reason| cut(&mut reason.message, MAX_SHORT));
+    let detail = std::mem::take(&mut record.detail).into_iter().take(MAX_DETAIL);
+    record.detail = detail
+        .map(|(mut name, mut value)| {
+            cut(&mut name, MAX_SHORT);
+            cut(&mut value, MAX_SHORT);
+            (name, value)
+        })
+        .collect();
+    record.actor.claims.iter_mut().for_each(|claims| cut(claims, MAX_SHORT));
+    let bytes = canonical_json(&record)?;
+    match bytes.len() <= MAX_ENTRY_SIZE {
+        true => Ok(bytes),
+        false => Err(TrailError::TooLarge { length: bytes.len() }),
     }
 }
 
@@ -215,4 +254,28 @@ fn failure(error: &LedgerError) -> TrailError {
         source = inner.source();
     }
     TrailError::Ledger(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_is_too_long_is_shortened_and_says_so() {
+        let actor = Actor { claims: Some("é".repeat(70_000)), ..Actor::default() };
+        let time = Timestamp::UNIX_EPOCH;
+        let mut record = note(TrailKind::Alert, Point::Agent, Answer::Noted, "x".repeat(5000), actor, time);
+        for number in 0..500 {
+            record.detail.insert(format!("{number:03}{}", "n".repeat(1000)), "\u{1}".repeat(5000));
+        }
+        let bytes = entry_of(&record).unwrap();
+        assert!(bytes.len() <= MAX_ENTRY_SIZE);
+        let read: TrailRecord = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(
+            (read.degraded.as_slice(), read.detail.len()),
+            (["record-shortened".to_owned()].as_slice(), 24)
+        );
+        let small = note(TrailKind::Alert, Point::Agent, Answer::Noted, "x", Actor::default(), time);
+        assert_eq!(entry_of(&small).unwrap(), canonical_json(&small).unwrap());
+    }
 }

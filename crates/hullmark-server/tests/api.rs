@@ -443,6 +443,14 @@ async fn events_are_taken_once_and_drift_goes_into_the_ledger() {
         (&json!("alert"), &json!("denied"), &json!("/tmp/x"))
     );
     assert_eq!(entry["actor"]["claims"], "node n1");
+    // What is said at length does not keep the alert out of the ledger, nor the batch in the spool.
+    let mut long = event("drift", true);
+    long["detail"]["path"] = json!("/".repeat(100_000));
+    let batch = json!({ "node": "n1", "spool": "s", "sequence": 2, "events": [long] });
+    assert_eq!(
+        kit.post("/api/v1/events", &agent, &batch).await.ok(),
+        json!({ "repeated": false, "recorded": 1 })
+    );
     let foreign = json!({ "node": "n2", "spool": "s", "sequence": 1, "events": [event("exec", false)] });
     assert_eq!(kit.post("/api/v1/events", &agent, &foreign).await.status, 422);
 }

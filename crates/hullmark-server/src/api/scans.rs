@@ -12,6 +12,9 @@ use crate::auth::{Permitted, Submit};
 use crate::error::{ApiError, Problem};
 use crate::state::Shared;
 
+/// The most characters of what a caller says of itself.
+const MAX_SAID: usize = 512;
+
 /// What is sent to be judged.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -49,6 +52,9 @@ pub(super) async fn scan(
     let JsonBody(request) = JsonBody::<ScanRequest>::from_request(request, &shared).await?;
     let mut asker = request.asker;
     // What authenticates is the token; what the caller says of itself stands beside it.
+    for said in [&mut asker.user, &mut asker.host, &mut asker.job].into_iter().flatten() {
+        *said = said.chars().take(MAX_SAID).collect();
+    }
     asker.token = Some(permitted.caller.name);
     Ok(Json(shared.judge.scan_sent(request.inventory, request.profile, request.stage, asker).await?))
 }

@@ -32,6 +32,12 @@ pub use rules::{Rules, exceptions_of};
 /// How many stored inventories are judged at the same time; more wait.
 const MAX_INVENTORIES: usize = 4;
 
+/// The longest name or reference of an image, in bytes: it stands in the record of the verdict.
+const MAX_NAME: usize = 4096;
+
+/// The most references of an image.
+const MAX_REFERENCES: usize = 256;
+
 /// What is known of an image.
 #[derive(Debug, Clone)]
 pub enum Standing {
@@ -521,6 +527,13 @@ fn check(inventory: &Inventory, profile: Option<&ImageProfile>) -> Result<(), Ju
     let unusable = |what, reason: String| Err(JudgeError::Inventory { what, reason });
     if inventory.schema != INVENTORY_SCHEMA {
         let reason = format!("its form has the version {}, expected {INVENTORY_SCHEMA}", inventory.schema);
+        return unusable("inventory", reason);
+    }
+    let subject = &inventory.subject;
+    let names = std::iter::once(&subject.name).chain(&subject.references);
+    if subject.references.len() > MAX_REFERENCES || names.into_iter().any(|name| name.len() > MAX_NAME) {
+        let reason =
+            format!("a name has more than {MAX_NAME} bytes, or there are more than {MAX_REFERENCES}");
         return unusable("inventory", reason);
     }
     match profile {
