@@ -125,14 +125,16 @@ pub async fn open(config: Config, environment: Environment) -> Result<Shared, Se
 pub fn router(shared: Shared) -> Router {
     let config = &shared.config.limits;
     let bytes = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
-    let limits = Limits::new(config.concurrency, config.request_timeout.0);
-    let limited = Router::new()
-        .merge(api::router(bytes(config.inventory_bytes)))
-        .merge(admission::router())
-        .layer(DefaultBodyLimit::max(bytes(config.body_bytes)))
-        .layer(from_fn_with_state(limits, limits::limit));
+    // Each group has places of its own, so that a rush of scans does not keep pods from being admitted.
+    let limited = |routes: Router<Shared>| {
+        let limits = Limits::new(config.concurrency, config.request_timeout.0);
+        routes
+            .layer(DefaultBodyLimit::max(bytes(config.body_bytes)))
+            .layer(from_fn_with_state(limits, limits::limit))
+    };
     Router::new()
-        .merge(limited)
+        .merge(limited(api::router(bytes(config.inventory_bytes))))
+        .merge(limited(admission::router()))
         .merge(gate::router())
         .merge(health::router())
         .layer(CatchPanicLayer::custom(limits::broken))

@@ -131,7 +131,7 @@ const KEYS: &[Key] = &[
         "limits.concurrency",
         Kind::Number,
         "256",
-        "How many requests are worked on at the same time; more are refused with 503.",
+        "How many requests are worked on at the same time, at the API and at the admission webhook each; more are refused with 503.",
     ),
     key(
         "limits.connections",
