@@ -1,7 +1,8 @@
 //! The parsers on arbitrary and on slightly wrong input: no panic, and what is accepted is read exactly.
 
 use hullmark_ledger::{
-    SignedNote, SignerKey, VerifierKey, parse_bundle, parse_checkpoint, parse_proof, verify_proof,
+    SignedNote, SignerKey, VerifierKey, parse_bundle, parse_checkpoint, parse_evidence, parse_proof,
+    verify_proof,
 };
 use proptest::prelude::*;
 
@@ -25,6 +26,10 @@ fn check(bytes: &[u8]) {
             .collect();
         assert_eq!(joined, bytes);
     }
+    if let Ok(evidence) = parse_evidence(bytes) {
+        // A JSON document has many spellings, and they mean the same.
+        assert_eq!(parse_evidence(evidence.to_json().as_bytes()).unwrap(), evidence);
+    }
     if let Ok(text) = std::str::from_utf8(bytes) {
         let line = text.strip_suffix('\n').unwrap_or(text);
         if let Ok(key) = VerifierKey::parse(text) {
@@ -46,6 +51,8 @@ fn samples() -> Vec<Vec<u8>> {
     let mut with_extra = proof.clone();
     with_extra.extra = Some(b"extra".to_vec());
     let mut samples: Vec<_> = crate::common::files(directory.path()).into_values().collect();
+    let evidence = ledger.evidence(&hullmark_types::Digest::sha256(b""), &[3, 11].into()).unwrap();
+    samples.push(evidence.to_json().into_bytes());
     samples.push(proof.to_text().into_bytes());
     samples.push(with_extra.to_text().into_bytes());
     samples
