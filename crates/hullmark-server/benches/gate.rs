@@ -50,9 +50,15 @@ fn main() {
     let image = image(size << 20);
     let manifest = Digest::sha256(&image.manifest());
     let blob = Digest::sha256(&image.blobs()[1]);
-    let direct = |path: &str| format!("GET /v2/team/app/{path} HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n");
+    let direct = |path: &str| {
+        format!(
+            "GET /v2/team/app/{path} HTTP/1.1\r\nHost: x\r\nAccept: application/vnd.oci.image.manifest.v1+json\r\n\r\n"
+        )
+    };
     let through = |path: &str| {
-        format!("GET /v2/docker.io/team/app/{path} HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n{authorization}\r\n")
+        format!(
+            "GET /v2/docker.io/team/app/{path} HTTP/1.1\r\nHost: x\r\nAccept: application/vnd.oci.image.manifest.v1+json\r\n{authorization}\r\n"
+        )
     };
     let mut buffer = vec![0; 1 << 20];
     let mut first = Connection::open(upstream);
@@ -114,7 +120,7 @@ fn image(bytes: usize) -> hullmark_testkit::ImageBuilder {
         content.extend(state.to_le_bytes());
     }
     let layer = TarBuilder::new().file("large", content).finish();
-    good_image().layer(layer, "COPY large").compression(Compression::None)
+    good_image().layer(layer, "COPY large").compression(Compression::Gzip)
 }
 
 /// Ends a process with the bench.
@@ -172,7 +178,7 @@ impl Connection {
             filled += self.0.read(&mut buffer[filled..]).unwrap();
             if let Some(end) = buffer[..filled].windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 let head = String::from_utf8_lossy(&buffer[..end]).to_ascii_lowercase();
-                assert!(head.starts_with("http/1.1 200"), "{head}");
+                assert!(head.starts_with("http/1.1 200"), "{request}{head}");
                 let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).unwrap();
                 break (end + 4, length.trim().parse::<usize>().unwrap());
             }

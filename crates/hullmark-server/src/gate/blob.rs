@@ -1,18 +1,16 @@
 //! Blobs: only those that an allowed manifest of the repository reaches, from the cache, whole or in part.
 
-use std::io::{Seek, SeekFrom};
-use std::pin::Pin;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use http_body_util::channel::{Channel, Sender};
 use hullmark_types::Digest;
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
-use tokio_util::io::ReaderStream;
 
 use super::answer::describe;
 use super::assess::{Assessment, Finding};
@@ -25,7 +23,7 @@ use super::{Gate, Pull};
 use crate::error::chain;
 
 /// Memory for bodies that are being sent, in bytes, and the most and the least that one of them takes at once.
-const STREAM_MEMORY: usize = 32 << 20;
+const STREAM_MEMORY: usize = 16 << 20;
 const MAX_PIECE: usize = 512 << 10;
 const MIN_PIECE: usize = 16 << 10;
 
@@ -176,45 +174,63 @@ impl Pull {
             return Err(OciError::new(503, Code::TooManyRequests, message).retry_after(RETRY_AFTER));
         }
         let piece = (STREAM_MEMORY / (active + 1)).clamp(MIN_PIECE, MAX_PIECE);
-        let file = tokio::task::spawn_blocking(move || {
-            let mut file = file;
-            file.seek(SeekFrom::Start(first)).map(|_| file)
-        });
-        let cannot = |cause: String| unavailable("the blob cannot be read", &cause);
-        let file = file.await.map_err(|error| cannot(error.to_string()))?;
-        let mut file = tokio::fs::File::from_std(file.map_err(|error| cannot(error.to_string()))?);
-        file.set_max_buf_size(piece);
-        let counted = Counted::new(&self.gate.streams, file.take(length));
-        Ok(Body::from_stream(ReaderStream::with_capacity(counted, piece)))
+        let stream = Stream { file, piece, counted: Counted::new(&self.gate.streams) };
+        let (sender, body) = Channel::new(1);
+        tokio::spawn(stream.send(sender, first, length));
+        Ok(Body::new(body))
     }
 }
 
-/// A body that is being sent, counted.
-struct Counted<R> {
-    streams: Arc<AtomicUsize>,
-    inner: R,
+/// A body that is being sent, from a task of its own: it reads ahead by one piece, and waits for the client after that.
+struct Stream {
+    file: File,
+    piece: usize,
+    counted: Counted,
 }
 
-impl<R> Counted<R> {
-    fn new(streams: &Arc<AtomicUsize>, inner: R) -> Self {
+impl Stream {
+    async fn send(self, mut sender: Sender<Bytes, std::io::Error>, first: u64, length: u64) {
+        let Self { mut file, piece, counted: _counted } = self;
+        let (mut at, mut left) = (first, length);
+        while left > 0 {
+            let wanted = left.min(piece as u64);
+            let read = tokio::task::spawn_blocking(move || {
+                let mut bytes = Vec::with_capacity(piece);
+                file.seek(SeekFrom::Start(at))?;
+                (&file).take(wanted).read_to_end(&mut bytes)?;
+                Ok::<_, std::io::Error>((file, bytes))
+            });
+            let bytes;
+            (file, bytes) = match read.await.map_err(std::io::Error::other).and_then(|read| read) {
+                Ok((file, bytes)) if bytes.len() as u64 == wanted => (file, bytes),
+                Ok(_) => return sender.abort(std::io::ErrorKind::UnexpectedEof.into()),
+                Err(error) => {
+                    tracing::error!(%error, "a blob cannot be read to its end");
+                    return sender.abort(error);
+                }
+            };
+            (at, left) = (at + wanted, left - wanted);
+            // The client has gone when nobody receives.
+            if sender.send_data(bytes.into()).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Counts a body for as long as it is sent.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(streams: &Arc<AtomicUsize>) -> Self {
         streams.fetch_add(1, Ordering::Relaxed);
-        Self { streams: Arc::clone(streams), inner }
+        Self(Arc::clone(streams))
     }
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for Counted<R> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(context, buffer)
-    }
-}
-
-impl<R> Drop for Counted<R> {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.streams.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
