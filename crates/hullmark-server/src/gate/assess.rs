@@ -8,9 +8,11 @@
 //!   every blob of it is text: then no client can run it, whatever it says that it is.
 //! - A manifest with blobs that **clients fetch from elsewhere** (`urls`) is denied: such bytes do not come through here.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hullmark_store::VerdictRow;
 use hullmark_types::{Digest, ImageIdentity, Outcome, Stage};
@@ -29,6 +31,27 @@ const MAX_DEPTH: usize = 4;
 
 /// The most images of an index that are judged together.
 const MAX_CHILDREN: usize = 64;
+
+/// The most manifests and indexes that one request has assessed, however they are nested.
+const MAX_ASSESSED: usize = 160;
+
+/// How far the assessment of one request may still go. Clones share the count, so that indexes of indexes cannot multiply it.
+#[derive(Debug, Clone, Default)]
+struct Reach {
+    depth: usize,
+    assessed: Arc<AtomicUsize>,
+}
+
+impl Reach {
+    fn deeper(&self) -> Self {
+        Self { depth: self.depth + 1, assessed: Arc::clone(&self.assessed) }
+    }
+
+    /// Counts one more document.
+    fn is_exhausted(&self) -> bool {
+        self.assessed.fetch_add(1, Ordering::Relaxed) >= MAX_ASSESSED || self.depth > MAX_DEPTH
+    }
+}
 
 /// The largest blob of an artifact, in bytes; it is read as a whole.
 const MAX_TEXT: u64 = 32 << 20;
@@ -85,24 +108,24 @@ impl Pull {
     /// When the upstream does not give the manifest, or one that it names.
     pub(crate) async fn assess(&self, place: &Place, digest: &Digest) -> Result<Assessment, OciError> {
         let document = self.document(place, digest).await?;
-        self.assess_document(place, &document, 0).await
+        self.assess_document(place, &document, Reach::default()).await
     }
 
     fn assess_document<'a>(
         &'a self,
         place: &'a Place,
         document: &'a Arc<Document>,
-        depth: usize,
+        reach: Reach,
     ) -> Boxed<'a, Result<Assessment, OciError>> {
         Box::pin(async move {
             match &document.kind {
-                _ if depth > MAX_DEPTH => Ok(Assessment::denied(
+                _ if reach.is_exhausted() => Ok(Assessment::denied(
                     place,
                     &document.digest,
-                    "denied: indexes are nested too deep to be assessed",
+                    "denied: the index leads to more manifests than are assessed together",
                 )),
-                Kind::Index(children) => self.assess_index(place, &document.digest, children, depth).await,
-                Kind::Manifest(manifest) => self.assess_manifest(place, document, manifest, depth).await,
+                Kind::Index(children) => self.assess_index(place, &document.digest, children, reach).await,
+                Kind::Manifest(manifest) => self.assess_manifest(place, document, manifest, reach).await,
             }
         })
     }
@@ -112,7 +135,7 @@ impl Pull {
         place: &Place,
         digest: &Digest,
         children: &[Child],
-        depth: usize,
+        reach: Reach,
     ) -> Result<Assessment, OciError> {
         let deny = |why: &str| Ok(Assessment::denied(place, digest, format!("denied: {why}")));
         if children.iter().any(|child| child.is_foreign) {
@@ -127,6 +150,7 @@ impl Pull {
         if chosen.is_empty() {
             chosen = images;
         }
+        let chosen: BTreeSet<&Digest> = chosen.into_iter().map(|child| &child.digest).collect();
         match chosen.len() {
             0 => return deny("the index names no image, so there is nothing to assess"),
             1..=MAX_CHILDREN => {}
@@ -135,10 +159,10 @@ impl Pull {
         // Each on its own task, so that the scans of all go on when nobody waits any more.
         let mut tasks = Vec::new();
         for child in chosen {
-            let (pull, place, child) = (self.clone(), place.clone(), child.digest.clone());
+            let (pull, place, child, reach) = (self.clone(), place.clone(), child.clone(), reach.deeper());
             tasks.push(tokio::spawn(async move {
                 let document = pull.document(&place, &child).await?;
-                pull.assess_document(&place, &document, depth + 1).await
+                pull.assess_document(&place, &document, reach).await
             }));
         }
         let mut worst: Option<Assessment> = None;
@@ -161,7 +185,7 @@ impl Pull {
         place: &Place,
         document: &Arc<Document>,
         manifest: &Manifest,
-        depth: usize,
+        reach: Reach,
     ) -> Result<Assessment, OciError> {
         let digest = &document.digest;
         if manifest.config.is_foreign || manifest.layers.iter().any(|layer| layer.is_foreign) {
@@ -196,7 +220,7 @@ impl Pull {
             }
             Err(error) => return Err(error),
         };
-        let mut made = self.assess_document(place, &about, depth + 1).await?;
+        let mut made = self.assess_document(place, &about, reach.deeper()).await?;
         made.image.name = format!("{}@{digest}", place.name());
         Ok(made)
     }
@@ -259,7 +283,7 @@ impl Pull {
         if let Some(judged) = self.judged(place, digest).await {
             return judged;
         }
-        let recent = Gate::lock(&self.gate.failures).get(digest);
+        let recent = Gate::lock(&self.gate.failures).get(&(place.clone(), digest.clone()));
         if let Some((failure, at)) = recent
             && at.elapsed() < super::FAILURE_REMEMBERED
         {
@@ -268,7 +292,7 @@ impl Pull {
         let (pull, there, what) = (self.clone(), place.clone(), Arc::clone(document));
         let blobs = manifest.blobs();
         let work = move || async move { pull.scan(&there, &what, blobs).await };
-        match self.gate.scan_flights.join(digest.clone(), work).await {
+        match self.gate.scan_flights.join((place.clone(), digest.clone()), work).await {
             Ok(Ok(())) => {}
             Ok(Err(failure)) => return Assessment::failed(place, digest, failure),
             Err(_) => {
@@ -289,7 +313,10 @@ impl Pull {
     /// The image by its verdict; nothing when it has to be scanned first.
     async fn judged(&self, place: &Place, digest: &Digest) -> Option<Assessment> {
         match self.shared.judge.standing(digest, Stage::Ship).await {
-            Ok(Standing::Judged { image, verdict }) if image.taken_here => {
+            // The digest is what the client gets; a verdict about another manifest says nothing of it.
+            Ok(Standing::Judged { image, verdict })
+                if image.taken_here && image.subject.manifest.as_ref() == Some(digest) =>
+            {
                 let answer = match verdict.outcome {
                     Outcome::Failed => Finding::Denied(denial_text(&verdict)),
                     Outcome::Passed | Outcome::Warned => Finding::Allowed,

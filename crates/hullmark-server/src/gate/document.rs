@@ -1,12 +1,12 @@
 //! Manifests and indexes as the gate looks at them: what they name, and whether every reader sees the same in them.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use axum::body::Bytes;
 use hullmark_types::{Digest, Platform};
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::unambiguous;
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -102,11 +102,7 @@ impl Document {
     /// # Errors
     /// What is wrong, when clients could see something else in it than we do, or it is nothing that is passed on.
     pub(crate) fn parse(digest: Digest, bytes: Vec<u8>, content_type: &str) -> Result<Self, String> {
-        let mut checked = serde_json::Deserializer::from_slice(&bytes);
-        Unambiguous { known: true }
-            .deserialize(&mut checked)
-            .and_then(|()| checked.end())
-            .map_err(|error| format!("the manifest is not valid: {error}"))?;
+        unambiguous::manifest(&bytes).map_err(|error| format!("the manifest is not valid: {error}"))?;
         let raw: Raw =
             serde_json::from_slice(&bytes).map_err(|error| format!("the manifest is not valid: {error}"))?;
         if raw.schema_version != 2 {
@@ -157,7 +153,7 @@ fn within(count: usize) -> Result<(), String> {
     }
 }
 
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     text.chars().filter(char::is_ascii_graphic).take(100).collect()
 }
 
@@ -238,96 +234,6 @@ impl From<RawDescriptor> for Child {
     }
 }
 
-/// The members that are looked at. Clients written in Go take them in any case, and the last of several.
-const KNOWN: [&str; 16] = [
-    "schemaVersion",
-    "mediaType",
-    "config",
-    "layers",
-    "manifests",
-    "subject",
-    "artifactType",
-    "digest",
-    "size",
-    "urls",
-    "platform",
-    "os",
-    "architecture",
-    "variant",
-    "annotations",
-    "data",
-];
-
-/// Accepts any JSON in which no member is there twice, and no known member is written in another case.
-struct Unambiguous {
-    /// Whether the members are those of the specification, and not free ones such as annotations.
-    known: bool,
-}
-
-impl<'de> DeserializeSeed<'de> for Unambiguous {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Unambiguous {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("JSON")
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
-        while sequence.next_element_seed(Self { known: self.known })?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut seen = BTreeSet::new();
-        while let Some(key) = map.next_key::<String>()? {
-            let other_case = |known: &str| known.eq_ignore_ascii_case(&key) && known != key;
-            if self.known && KNOWN.iter().any(|known| other_case(known)) {
-                return Err(serde::de::Error::custom(format!(
-                    "the member `{}` is written in another case",
-                    shown(&key)
-                )));
-            }
-            let known = self.known && key != "annotations";
-            if !seen.insert(key) {
-                return Err(serde::de::Error::custom("a member is there twice"));
-            }
-            map.next_value_seed(Self { known })?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -374,6 +280,9 @@ mod tests {
             r#"{"schemaVersion":2,"config":{@},"layers":[],"Layers":[{@}]}"#,
             r#"{"schemaVersion":2,"config":{@,"DIGEST":"x"},"layers":[]}"#,
             r#"{"schemaVersion":2,"CONFIG":{@}}"#,
+            // U+017F and U+212A fold to `s` and `k` for readers that fold by Unicode.
+            r#"{"schemaVersion":2,"config":{@},"layers":[],"layer\u017f":[{@}]}"#,
+            r#"{"schemaVersion":2,"config":{@,"dige\u017ft":"x"},"layers":[]}"#,
         ] {
             refused(text, "", "written in another case");
         }

@@ -18,6 +18,7 @@ mod lru;
 mod record;
 mod route;
 mod scan;
+mod unambiguous;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -101,7 +102,7 @@ pub struct Gate {
     /// Which manifests are in which repository.
     present: Mutex<Lru<(Place, Digest), ()>>,
     tags: Mutex<Lru<TagKey, (Digest, Instant)>>,
-    failures: Mutex<Lru<Digest, (Failure, Instant)>>,
+    failures: Mutex<Lru<(Place, Digest), (Failure, Instant)>>,
     /// The manifest by which a blob was served last.
     reached: Mutex<Lru<(Place, Digest), Digest>>,
     /// What artifacts are about by the tag under which they were fetched.
@@ -110,8 +111,8 @@ pub struct Gate {
     texts: Mutex<Lru<Digest, bool>>,
     document_flights: Arc<Flights<(Place, Digest), Found>>,
     tag_flights: Arc<Flights<TagKey, Result<Tagged, OciError>>>,
-    blob_flights: Arc<Flights<Digest, Result<(), Failure>>>,
-    scan_flights: Arc<Flights<Digest, Result<(), Failure>>>,
+    blob_flights: Arc<Flights<(String, Digest, u64), Result<(), Failure>>>,
+    scan_flights: Arc<Flights<(Place, Digest), Result<(), Failure>>>,
     record_flights: Arc<Flights<Key, Result<u64, TrailError>>>,
     scan_permits: Semaphore,
     streams: Arc<AtomicUsize>,

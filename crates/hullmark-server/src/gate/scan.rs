@@ -1,6 +1,7 @@
 //! The scan of an image at its first pull: its blobs come into the cache, from where they are served afterwards, and are
 //! taken apart there.
 
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,11 +10,14 @@ use hullmark_http::ClientOptions;
 use hullmark_image::{AcquireOptions, ImageError, NoProgress, open_blobs};
 use hullmark_types::{Digest, DigestAlgorithm, ImageProfile, Inventory, Stage};
 
-use super::document::{Blob, Document};
+use super::document::{Blob, Document, Kind};
 use super::route::Place;
 use super::upstream::Failure;
-use super::{Gate, Pull};
+use super::{Gate, Pull, unambiguous};
 use crate::error::chain;
+
+/// The largest image configuration, in bytes.
+const MAX_CONFIGURATION: u64 = 8 << 20;
 
 /// How many blobs of one image are fetched at the same time.
 const AT_ONCE: usize = 3;
@@ -36,7 +40,7 @@ impl Pull {
             Err(failure) => {
                 tracing::warn!(image = %place.name(), digest = %document.digest, cause = %failure.message, "cannot scan");
                 let seen = (failure.clone(), Instant::now());
-                Gate::lock(&self.gate.failures).insert(document.digest.clone(), seen, 1);
+                Gate::lock(&self.gate.failures).insert((place.clone(), document.digest.clone()), seen, 1);
             }
         }
         result
@@ -77,6 +81,9 @@ impl Pull {
         }
         drop(fetching);
         let _permit = self.gate.scan_permits.acquire().await.map_err(|error| own(error.to_string()))?;
+        if let Kind::Manifest(manifest) = &document.kind {
+            self.check_configuration(&manifest.config.digest).await?;
+        }
         let (inventory, profile) = self.take_apart(place, &document.digest).await?;
         let asker = Asker { host: Some("registry-gate".to_owned()), ..Asker::default() };
         let report = self.shared.judge.scan(inventory, Some(profile), Stage::Ship, asker).await;
@@ -100,6 +107,25 @@ impl Pull {
             word: "disk-failed",
             lasting: false,
         })
+    }
+
+    /// Refuses a configuration that clients could read differently from us.
+    async fn check_configuration(&self, digest: &Digest) -> Result<(), Failure> {
+        let failed = |message: String, lasting| Failure { message, word: "scan-failed", lasting };
+        let (cache, wanted) = (Arc::clone(&self.gate.cache), digest.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let mut bytes = Vec::new();
+            let (file, _) = cache.get(&wanted)?;
+            file.take(MAX_CONFIGURATION + 1).read_to_end(&mut bytes).ok().map(|_| bytes)
+        });
+        let bytes =
+            read.await.ok().flatten().ok_or_else(|| failed("a blob cannot be read".to_owned(), false))?;
+        if bytes.len() as u64 > MAX_CONFIGURATION {
+            let message = format!("the configuration `{digest}` has more than {MAX_CONFIGURATION} bytes");
+            return Err(failed(message, true));
+        }
+        unambiguous::configuration(&bytes)
+            .map_err(|error| failed(format!("the configuration `{digest}` is not valid: {error}"), true))
     }
 
     async fn take_apart(&self, place: &Place, digest: &Digest) -> Result<(Inventory, ImageProfile), Failure> {

@@ -288,9 +288,12 @@ impl Pull {
         if self.gate.cache.has(&blob.digest) {
             return Ok(());
         }
-        let (pull, place, wanted) = (self.clone(), place.clone(), blob.clone());
+        let (pull, of) = (self.clone(), place.upstream.clone());
+        let (place, wanted) = (place.clone(), blob.clone());
         let work = move || async move { pull.download(&place, wanted).await };
-        let result = self.gate.blob_flights.join(blob.digest.clone(), work).await;
+        // What one registry says of a blob, and how slow it is, concerns nobody who pulls from another.
+        let key = (of, blob.digest.clone(), blob.size);
+        let result = self.gate.blob_flights.join(key, work).await;
         result.map_err(|_| Failure {
             message: "too many wait for blobs already".to_owned(),
             word: "gate-crowded",
