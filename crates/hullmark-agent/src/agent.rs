@@ -23,7 +23,7 @@ use crate::probe::Tier;
 use crate::process;
 use crate::profiles::{ProfileError, ProfileStore, ProgramSet, digests_of};
 use crate::report::{Clock, Outbox, Sender, Spool, SpoolCounts, SpoolError, Translator};
-use crate::server::{Server, ServerError};
+use crate::server::{Server, ServerError, UNREACHABLE};
 use crate::socket::{Answer, Socket, SocketError};
 use crate::status::{QUESTION, Status};
 
@@ -202,7 +202,7 @@ pub fn run(
             Ok(())
         })?;
     }
-    agent.tracker.resume(|image| agent.programs_of(image).0);
+    agent.tracker.resume(|image| agent.programs_of(image, false).0);
     {
         let agent = Arc::clone(&agent);
         threads.spawn("sweep", move |stop| {
@@ -292,8 +292,12 @@ impl Drop for Alarm {
 }
 
 impl Agent {
-    /// What an image contains, and why that is not known.
-    fn programs_of(&self, image: &ImageIdentity) -> (Option<Arc<ProgramSet>>, Option<String>) {
+    /// What an image contains, and why that is not known. A server that did not answer just now is not waited for again.
+    fn programs_of(
+        &self,
+        image: &ImageIdentity,
+        unreachable: bool,
+    ) -> (Option<Arc<ProgramSet>>, Option<String>) {
         let mut problem = None;
         for digest in digests_of(image) {
             match self.profiles.find(&digest) {
@@ -305,6 +309,10 @@ impl Agent {
                 }
             }
             let Some(server) = &self.server else { continue };
+            if unreachable {
+                problem.get_or_insert_with(|| "profile-unreachable".to_owned());
+                continue;
+            }
             match server.profile(&digest) {
                 Ok(Some(bytes)) => match self.profiles.insert(&digest, &bytes) {
                     Ok(programs) => return (Some(programs), None),
@@ -353,7 +361,8 @@ impl Agent {
         if image.manifest.is_none() {
             image.manifest.clone_from(&answer.manifest);
         }
-        let (programs, problem) = self.programs_of(&image);
+        let unreachable = answer.degraded.iter().any(|word| word == UNREACHABLE);
+        let (programs, problem) = self.programs_of(&image, unreachable);
         let default = match self.config.mode {
             Mode::Block => Action::Fail,
             Mode::Alert => Action::Warn,

@@ -76,7 +76,10 @@ pub struct Server {
     /// How old an earlier answer may be to be used while the server cannot be asked.
     #[serde(default = "default_answer_max_age")]
     pub answer_max_age_seconds: u32,
-    /// How long a question may take.
+    /// How long a question may take in all. Less than the deadline of the hook, or no other answer reaches it in time.
+    #[serde(default = "default_decision_timeout")]
+    pub decision_timeout_ms: u32,
+    /// How long to wait for the server in everything else: profiles, events, decisions told later.
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u32,
 }
@@ -137,6 +140,10 @@ fn default_answer_max_age() -> u32 {
     24 * 60 * 60
 }
 
+fn default_decision_timeout() -> u32 {
+    1000
+}
+
 fn default_timeout() -> u32 {
     5
 }
@@ -193,6 +200,9 @@ impl Config {
         if !self.socket.is_absolute() || !self.data_directory.is_absolute() {
             return Some("`socket` and `data_directory` must be absolute paths");
         }
+        if self.server.as_ref().is_some_and(|server| !(1..=60_000).contains(&server.decision_timeout_ms)) {
+            return Some("`server.decision_timeout_ms` must be between 1 and 60000");
+        }
         if self.spool.bytes < 1024 * 1024 {
             return Some("`spool.bytes` is less than 1048576");
         }
@@ -229,6 +239,10 @@ mod tests {
     fn a_configuration_says_what_it_means_or_is_refused() {
         check("node = 'n'\nstandalone = true", Ok(()));
         check("node = 'n'\nmode = 'block'\n[server]\nurl = 'https://a'\ntoken_file = '/t'", Ok(()));
+        check(
+            "node = 'n'\n[server]\nurl = 'https://a'\ntoken_file = '/t'\ndecision_timeout_ms = 0",
+            Err("decision_timeout_ms"),
+        );
         check("node = 'n'\nstandalone = true\nmodus = 'block'", Err("unknown field `modus`"));
         check("node = 'n'\nstandalone = true\nmode = 'maybe'", Err("unknown variant `maybe`"));
         check("node = 'n'", Err("neither `[server]` nor"));

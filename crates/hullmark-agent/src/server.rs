@@ -6,7 +6,8 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use hullmark_http::{Client, ClientOptions, HttpError, Secret};
@@ -22,7 +23,13 @@ use crate::files::write_atomically;
 use crate::profiles::{MAX_PROFILE, digests_of};
 
 /// Names `server-unreachable` in answers and records.
-const UNREACHABLE: &str = "server-unreachable";
+pub const UNREACHABLE: &str = "server-unreachable";
+
+/// Names a refusal of the server in answers and records.
+const REFUSED: &str = "server-refused";
+
+/// How much of the body of an error is read.
+const MAX_PROBLEM: u64 = 64 * 1024;
 
 /// The most that is kept of decisions which were taken without the server.
 const MAX_DECISIONS: u64 = 16 * 1024 * 1024;
@@ -50,13 +57,24 @@ pub enum ServerError {
     #[error(transparent)]
     Http(#[from] HttpError),
     /// An answer that says no.
-    #[error("the server answers {status} to `{address}`")]
+    #[error("the server answers {status} to `{address}`{words}")]
     Status {
         /// What was asked.
         address: String,
         /// The status code.
         status: u16,
+        /// What it says of that, after a colon; empty when it says nothing.
+        words: String,
     },
+    /// No answer before the deadline of a question.
+    #[error("no answer of the server within {} ms", limit.as_millis())]
+    Late {
+        /// The deadline.
+        limit: Duration,
+    },
+    /// A question cannot be asked without keeping others waiting.
+    #[error("cannot make a thread: {0}")]
+    Thread(io::Error),
     /// An answer that is not one.
     #[error("the answer of the server to `{address}` is not valid: {source}")]
     Malformed {
@@ -65,6 +83,30 @@ pub enum ServerError {
         /// Where and why.
         source: serde_json::Error,
     },
+}
+
+impl ServerError {
+    /// Whether the server could not be asked. Whatever else went wrong (it refuses the token or the question, its answer is
+    /// none, the address is wrong) does not pass by itself, so nothing may stand in for its answer.
+    fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Http(HttpError::Unreachable { .. } | HttpError::Body { .. })
+            | Self::Late { .. }
+            | Self::Thread(_) => true,
+            Self::Status { status, .. } => *status >= 500,
+            _ => false,
+        }
+    }
+}
+
+/// What the body of an error says (`application/problem+json`): after a colon, in one line of bounded length.
+fn words_of(body: &[u8]) -> String {
+    let Ok(problem) = serde_json::from_slice::<serde_json::Value>(body) else { return String::new() };
+    let Some(text) = ["detail", "title"].iter().find_map(|key| problem.get(key)?.as_str()) else {
+        return String::new();
+    };
+    let line = text.chars().take(200).map(|c| if c.is_control() { ' ' } else { c });
+    format!(": {}", line.collect::<String>())
 }
 
 /// What became of a batch of events.
@@ -91,12 +133,60 @@ struct Earlier {
     answer: DecisionAnswer,
 }
 
+/// Where the server is, and how to speak with it.
+#[derive(Debug)]
+struct Peer {
+    /// For questions that a hook waits for.
+    quick: Client,
+    /// For everything else.
+    patient: Client,
+    url: String,
+    token: Secret,
+}
+
+impl Peer {
+    fn post(&self, client: &Client, path: &str, body: Vec<u8>) -> Result<Vec<u8>, ServerError> {
+        let address = format!("{}{path}", self.url);
+        let request = client.post(&address, "application/json", body);
+        let response = request.authorization(&self.token).send()?;
+        let status = response.status();
+        if !response.is_success() {
+            let words =
+                response.read_limited(MAX_PROBLEM).map_or_else(|_| String::new(), |body| words_of(&body));
+            return Err(ServerError::Status { address, status, words });
+        }
+        Ok(response.read_limited(MAX_DECISION_LINE as u64)?)
+    }
+
+    fn ask(&self, client: &Client, request: &DecisionRequest) -> Result<DecisionAnswer, ServerError> {
+        let path = "/api/v1/decisions";
+        let malformed = |source| ServerError::Malformed { address: format!("{}{path}", self.url), source };
+        let body = serde_json::to_vec(request).map_err(malformed)?;
+        serde_json::from_slice(&self.post(client, path, body)?).map_err(malformed)
+    }
+}
+
+/// An answer that is not of the server.
+fn own_answer(allow: bool, reason: String) -> DecisionAnswer {
+    DecisionAnswer {
+        schema: DECISION_SCHEMA,
+        allow,
+        mode: EnforcementMode::Enforce,
+        reason,
+        verdict: None,
+        manifest: None,
+        entry: None,
+        runtime: BTreeMap::new(),
+        degraded: Vec::new(),
+    }
+}
+
 /// The server.
 #[derive(Debug)]
 pub struct Server {
-    client: Client,
-    url: String,
-    token: Secret,
+    peer: Arc<Peer>,
+    /// How long a question may take in all.
+    decision_timeout: Duration,
     on_failure: OnFailure,
     answer_max_age: SignedDuration,
     answers: PathBuf,
@@ -119,7 +209,8 @@ impl Server {
         let token = fs::read_to_string(&config.token_file)
             .map_err(|source| ServerError::Token { path: config.token_file.clone(), source })?;
         let timeout = Duration::from_secs(u64::from(config.timeout_seconds.max(1)));
-        let options = ClientOptions {
+        let decision_timeout = Duration::from_millis(u64::from(config.decision_timeout_ms.max(1)));
+        let options = |timeout| ClientOptions {
             connect_timeout: timeout,
             read_timeout: timeout,
             retries: 0,
@@ -131,9 +222,13 @@ impl Server {
         let answers = data.join("answers");
         fs::create_dir_all(&answers).map_err(file_error(&answers))?;
         Ok(Self {
-            client: Client::new(options)?,
-            url: config.url.trim_end_matches('/').to_owned(),
-            token: Secret::new(format!("Bearer {}", token.trim())),
+            peer: Arc::new(Peer {
+                quick: Client::new(options(decision_timeout))?,
+                patient: Client::new(options(timeout))?,
+                url: config.url.trim_end_matches('/').to_owned(),
+                token: Secret::new(format!("Bearer {}", token.trim())),
+            }),
+            decision_timeout,
             on_failure: config.on_failure,
             answer_max_age: SignedDuration::from_secs(i64::from(config.answer_max_age_seconds)),
             answers,
@@ -142,38 +237,67 @@ impl Server {
         })
     }
 
-    fn post(&self, path: &str, body: Vec<u8>) -> Result<Vec<u8>, ServerError> {
-        let address = format!("{}{path}", self.url);
-        let request = self.client.post(&address, "application/json", body);
-        let response = request.authorization(&self.token).send()?;
-        let status = response.status();
-        if !response.is_success() {
-            return Err(ServerError::Status { address, status });
-        }
-        Ok(response.read_limited(MAX_DECISION_LINE as u64)?)
+    /// Asks, for at most as long as a question may take, whatever keeps it: the name, the connection, or a slow answer.
+    fn ask_in_time(&self, request: &DecisionRequest) -> Result<DecisionAnswer, ServerError> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let (peer, request) = (Arc::clone(&self.peer), request.clone());
+        // Not joined: the client's own limits end it soon after.
+        thread::Builder::new()
+            .name("question".to_owned())
+            .spawn(move || {
+                // Nobody takes an answer that comes too late.
+                let _ = sender.send(peer.ask(&peer.quick, &request));
+            })
+            .map_err(ServerError::Thread)?;
+        let limit = self.decision_timeout;
+        receiver.recv_timeout(limit).unwrap_or(Err(ServerError::Late { limit }))
     }
 
-    fn ask(&self, request: &DecisionRequest) -> Result<DecisionAnswer, ServerError> {
-        let path = "/api/v1/decisions";
-        let malformed = |source| ServerError::Malformed { address: format!("{}{path}", self.url), source };
-        let body = serde_json::to_vec(request).map_err(malformed)?;
-        serde_json::from_slice(&self.post(path, body)?).map_err(malformed)
-    }
-
-    /// Answers a question: as the server does, or, while it cannot be asked, as it did before, or as it was configured.
-    /// A decision without the server is kept until the server can be told.
+    /// Answers a question: as the server does; while it cannot be asked, as it did before, or as it was configured; with no
+    /// when the server refuses to answer. What is not an answer of the server is kept until the server can be told, and
+    /// allows nothing, unless failures are to be open, when it cannot be kept.
     pub fn decide(&self, request: &DecisionRequest, now: Timestamp) -> DecisionAnswer {
-        let error = match self.ask(request) {
+        let error = match self.ask_in_time(request) {
             Ok(answer) => {
                 self.remember(request, &answer, now);
                 return answer;
             }
             Err(error) => error,
         };
-        tracing::warn!(image = %request.image.name, %error, "the server cannot be asked");
+        let (mut answer, failure) = if error.is_unreachable() {
+            tracing::warn!(image = %request.image.name, %error, "the server cannot be asked");
+            (self.answer_without_server(request, now), UNREACHABLE)
+        } else {
+            tracing::error!(image = %request.image.name, %error, "the server refuses to answer a question");
+            (own_answer(false, format!("denied: {error}")), REFUSED)
+        };
+        answer.degraded.push(failure.to_owned());
+        let decision = SpooledDecision {
+            schema: DECISION_SCHEMA,
+            time: now,
+            request: request.clone(),
+            allow: answer.allow,
+            failure: failure.to_owned(),
+            reason: answer.reason.clone(),
+        };
+        if let Err(error) = self.keep(&decision) {
+            tracing::error!(%error, "a decision that was taken without the server cannot be kept");
+            answer.degraded.push("unrecorded".to_owned());
+            if answer.allow && self.on_failure == OnFailure::Closed {
+                answer.allow = false;
+                answer.reason = format!(
+                    "denied: the server cannot be asked, and the decision cannot be kept for it: {error}"
+                );
+            }
+        }
+        answer
+    }
+
+    /// What is answered while the server cannot be asked.
+    fn answer_without_server(&self, request: &DecisionRequest, now: Timestamp) -> DecisionAnswer {
         let earlier = digests_of(&request.image).iter().find_map(|digest| self.recall(digest, now));
-        let mut answer = match earlier {
-            Some(earlier) => DecisionAnswer {
+        match (earlier, self.on_failure) {
+            (Some(earlier), _) => DecisionAnswer {
                 reason: format!(
                     "{} (as answered at {:.0}; the server cannot be asked)",
                     earlier.answer.reason, earlier.time
@@ -181,37 +305,13 @@ impl Server {
                 entry: None,
                 ..earlier.answer
             },
-            None => DecisionAnswer {
-                schema: DECISION_SCHEMA,
-                allow: self.on_failure == OnFailure::Open,
-                mode: EnforcementMode::Enforce,
-                reason: match self.on_failure {
-                    OnFailure::Open => "allowed although the server cannot be asked".to_owned(),
-                    OnFailure::Closed => {
-                        "denied: the server cannot be asked, and gave no answer before".to_owned()
-                    }
-                },
-                verdict: None,
-                manifest: None,
-                entry: None,
-                runtime: BTreeMap::new(),
-                degraded: Vec::new(),
-            },
-        };
-        answer.degraded.push(UNREACHABLE.to_owned());
-        let decision = SpooledDecision {
-            schema: DECISION_SCHEMA,
-            time: now,
-            request: request.clone(),
-            allow: answer.allow,
-            failure: UNREACHABLE.to_owned(),
-            reason: answer.reason.clone(),
-        };
-        if let Err(error) = self.keep(&decision) {
-            tracing::error!(%error, "a decision that was taken without the server cannot be kept");
-            answer.degraded.push("unrecorded".to_owned());
+            (None, OnFailure::Open) => {
+                own_answer(true, "allowed although the server cannot be asked".to_owned())
+            }
+            (None, OnFailure::Closed) => {
+                own_answer(false, "denied: the server cannot be asked, and gave no answer before".to_owned())
+            }
         }
-        answer
     }
 
     fn answer_file(&self, digest: &Digest) -> PathBuf {
@@ -269,7 +369,7 @@ impl Server {
                 ("decided-without-server".to_owned(), answer.to_owned()),
                 ("decided-because".to_owned(), decision.reason),
             ]);
-            if let Err(error) = self.ask(&request) {
+            if let Err(error) = self.peer.ask(&self.peer.patient, &request) {
                 if let ServerError::Status { status: 400 | 413 | 422, .. } = error {
                     tracing::error!(%error, "the server refuses a decision that was taken without it");
                     continue;
@@ -289,19 +389,20 @@ impl Server {
     /// # Errors
     /// When the server cannot be asked, or the profile is too large.
     pub fn profile(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ServerError> {
-        let address = format!("{}/api/v1/images/{digest}/profile", self.url);
+        let peer = &self.peer;
+        let address = format!("{}/api/v1/images/{digest}/profile", peer.url);
         let response =
-            self.client.get(&address).accept("application/json").authorization(&self.token).send()?;
+            peer.patient.get(&address).accept("application/json").authorization(&peer.token).send()?;
         match response.status() {
             404 => Ok(None),
             _ if response.is_success() => Ok(Some(response.read_limited(MAX_PROFILE)?)),
-            status => Err(ServerError::Status { address, status }),
+            status => Err(ServerError::Status { address, status, words: String::new() }),
         }
     }
 
     /// Hands over a batch of events.
     pub fn send_events(&self, batch: Vec<u8>) -> Taken {
-        match self.post("/api/v1/events", batch) {
+        match self.peer.post(&self.peer.patient, "/api/v1/events", batch) {
             Ok(_) => Taken::Yes,
             Err(ServerError::Status { status: status @ (400 | 413 | 422), .. }) => Taken::Never { status },
             Err(error) => Taken::NotNow { problem: error.to_string() },

@@ -27,6 +27,7 @@ fn config(url: &str, directory: &Path, on_failure: OnFailure) -> ServerConfig {
         ca_file: None,
         on_failure,
         answer_max_age_seconds: 60,
+        decision_timeout_ms: 5000,
         timeout_seconds: 2,
     }
 }
@@ -127,6 +128,81 @@ fn while_the_server_is_away_earlier_answers_hold_and_are_told_later() {
             ("1970-01-01T00:17:00Z", "allowed"),
         ]
     );
+}
+
+#[test]
+fn a_refusal_of_the_server_is_a_no_whatever_was_answered_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let status = Arc::new(AtomicU16::new(200));
+    let shared = Arc::clone(&status);
+    let peer = TestServer::new(move |_: &Asked| match shared.load(Ordering::Relaxed) {
+        200 => Answer::new(200, serde_json::to_vec(&allowed()).unwrap()),
+        // 200 without an answer in it.
+        0 => Answer::new(200, "<html>"),
+        status => Answer::new(status, r#"{"title":"Refused","detail":"the token\nwas revoked"}"#),
+    });
+    let server =
+        Server::new(&config(&peer.url(), directory.path(), OnFailure::Open), directory.path()).unwrap();
+    assert!(server.decide(&question(), at(1000)).allow);
+    for code in [400, 401, 403, 404, 422, 302, 0] {
+        status.store(code, Ordering::Relaxed);
+        let answer = server.decide(&question(), at(1001));
+        assert!(!answer.allow, "{code}: {answer:?}");
+        assert_eq!(answer.degraded, ["server-refused"], "{code}");
+        if code == 401 {
+            let address = format!("{}/api/v1/decisions", peer.url());
+            let expected = format!("denied: the server answers 401 to `{address}`: the token was revoked");
+            assert_eq!(answer.reason, expected);
+        }
+    }
+    for code in [500, 502, 503] {
+        status.store(code, Ordering::Relaxed);
+        let answer = server.decide(&question(), at(1001));
+        assert!(answer.allow, "{code}: {answer:?}");
+        assert_eq!(answer.degraded, ["server-unreachable"], "{code}");
+    }
+}
+
+#[test]
+fn an_earlier_answer_comes_before_the_deadline_of_a_hook() {
+    let directory = tempfile::tempdir().unwrap();
+    let slow = Arc::new(AtomicBool::new(false));
+    let shared = Arc::clone(&slow);
+    let peer = TestServer::new(move |_: &Asked| {
+        if shared.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_secs(4));
+        }
+        Answer::new(200, serde_json::to_vec(&allowed()).unwrap())
+    });
+    let mut config = config(&peer.url(), directory.path(), OnFailure::Closed);
+    let server = Server::new(&config, directory.path()).unwrap();
+    assert!(server.decide(&question(), at(1000)).allow);
+    slow.store(true, Ordering::Relaxed);
+    config.decision_timeout_ms = 200;
+    let server = Server::new(&config, directory.path()).unwrap();
+    let begin = Instant::now();
+    let answer = server.decide(&question(), at(1001));
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+    assert_eq!((answer.allow, answer.degraded), (true, vec!["server-unreachable".to_owned()]));
+}
+
+#[test]
+fn what_cannot_be_recorded_is_not_allowed_unless_failures_are_open() {
+    for (on_failure, expected) in [(OnFailure::Closed, false), (OnFailure::Open, true)] {
+        let directory = tempfile::tempdir().unwrap();
+        let status = Arc::new(AtomicU16::new(200));
+        let peer = server(&status);
+        let server =
+            Server::new(&config(&peer.url(), directory.path(), on_failure), directory.path()).unwrap();
+        assert!(server.decide(&question(), at(1000)).allow);
+        status.store(503, Ordering::Relaxed);
+        // Nothing can be appended to a directory.
+        fs::create_dir(directory.path().join(hullmark_types::SPOOL_FILE)).unwrap();
+        let answer = server.decide(&question(), at(1001));
+        assert_eq!(answer.allow, expected, "{answer:?}");
+        assert_eq!(answer.degraded, ["server-unreachable", "unrecorded"]);
+        assert_eq!(answer.reason.starts_with("denied: "), !expected, "{answer:?}");
+    }
 }
 
 #[test]

@@ -93,7 +93,7 @@ pub struct SpooledDecision {
     pub request: DecisionRequest,
     /// Whether the image was let through.
     pub allow: bool,
-    /// Why there was no answer, in one word: `server-unreachable`, `deadline-exceeded`, `answer-malformed`,
+    /// Why there was no answer, in one word: `server-unreachable`, `server-refused`, `deadline-exceeded`, `answer-malformed`,
     /// `image-unidentified`, `input-malformed` or `internal-error`.
     pub failure: String,
     /// The same for people.
