@@ -415,6 +415,7 @@ impl Agent {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             tier: self.tier.to_string(),
             containers: self.tracker.registry.all().len() as u64,
+            control_groups_untracked: kernel.untracked,
             events_seen: kernel.seen,
             events_dropped: kernel.dropped,
             executions_asked: read(&self.gate_counts.asked),

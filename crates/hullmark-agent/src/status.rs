@@ -16,6 +16,9 @@ pub struct Status {
     pub tier: String,
     /// Tracked containers.
     pub containers: u64,
+    /// Control groups made within them that could not be tracked for want of space.
+    #[serde(default)]
+    pub control_groups_untracked: u64,
     /// Events that the kernel side saw.
     pub events_seen: u64,
     /// Events that found no space in the ring buffer.
@@ -41,9 +44,15 @@ pub struct Status {
 }
 
 impl Status {
-    fn rows(&self) -> [(&'static str, &'static str, &'static str, u64); 13] {
+    fn rows(&self) -> [(&'static str, &'static str, &'static str, u64); 14] {
         [
             ("containers", "gauge", "Tracked containers", self.containers),
+            (
+                "control_groups_untracked_total",
+                "counter",
+                "Control groups within containers that could not be tracked",
+                self.control_groups_untracked,
+            ),
             ("events_seen_total", "counter", "Events that the kernel side saw", self.events_seen),
             (
                 "events_dropped_total",

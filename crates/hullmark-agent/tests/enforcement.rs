@@ -110,15 +110,15 @@ fn programs_of_the_image_run_and_each_is_seen() {
 }
 
 #[test]
-fn ways_around_the_gate_are_closed() {
-    if is_missing_something("ways_around_the_gate_are_closed") {
+fn the_ways_around_the_gate_that_the_table_names_are_closed() {
+    if is_missing_something("the_ways_around_the_gate_that_the_table_names_are_closed") {
         return;
     }
     let mut node = Node::new("block");
     node.tracked("held");
     let changed = "cp /bin/busybox /tmp/busybox; echo x >> /tmp/busybox";
     for (what, script) in [
-        ("a script in memory", "foreign script '#!/bin/sh\necho RAN\n'".to_owned()),
+        ("a script in memory, executed as `/proc/self/fd/N`", "foreign script '#!/bin/sh\necho RAN\n'".to_owned()),
         ("a deleted file", format!("{changed}; foreign hold /tmp/busybox echo RAN")),
         ("an image file that was changed", "echo x >> /bin/foreign; /bin/foreign memfd /bin/echo RAN".to_owned()),
         (

@@ -12,7 +12,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define LAYOUT_VERSION 1
+#define LAYOUT_VERSION 2
 #define ANCESTORS 8
 #define PATH_SIZE 256
 #define NAME_SIZE 16
@@ -83,8 +83,9 @@ struct layout {
 	__u32 counters;
 };
 
-// How many events were seen, dropped for want of space, and how many programs were killed.
-enum counter { COUNTER_SEEN = 0, COUNTER_DROPPED = 1, COUNTER_KILLED = 2, COUNTERS = 3 };
+// How many events were seen, dropped for want of space, how many programs were killed, and how many control groups within
+// containers found no space in the map.
+enum counter { COUNTER_SEEN = 0, COUNTER_DROPPED = 1, COUNTER_KILLED = 2, COUNTER_UNTRACKED = 3, COUNTERS = 4 };
 
 const volatile struct layout layout SEC(".rodata.layout") = {
 	.version = LAYOUT_VERSION,
@@ -241,7 +242,8 @@ static always_inline __u32 mapped_outside(struct container *container, struct fi
 }
 
 // A script that was executed through an open descriptor (`/dev/fd/N`, `/proc/self/fd/N`): its interpreter was judged, the
-// script itself only if a gate covers it.
+// script itself only if a gate covers it. Only a path that is written like that leads to the script here: one that is written
+// otherwise, or a symbolic link, cannot be resolved, and a script from where no gate is then runs (see docs/agent.md, Limits).
 static always_inline __u32 script_outside(struct task_struct *task, struct container *container, const char *path)
 {
 	char text[32];
@@ -375,7 +377,8 @@ int on_cgroup_mkdir(__u64 *context)
 	if (!container)
 		return 0;
 	id = node->id;
-	bpf_map_update_elem(&containers, &id, container, BPF_ANY);
+	if (bpf_map_update_elem(&containers, &id, container, BPF_ANY))
+		count(COUNTER_UNTRACKED);
 	return 0;
 }
 

@@ -33,6 +33,8 @@ pub struct Counters {
     pub dropped: u64,
     /// Programs killed before their first instruction.
     pub killed: u64,
+    /// Control groups made within tracked containers that found no space in the map, and so are not tracked.
+    pub untracked: u64,
 }
 
 /// Reports connections of one control group for as long as it lives.
@@ -177,8 +179,8 @@ impl Kernel {
                 .filter_map(|value| value.first_chunk().copied().map(u64::from_le_bytes))
                 .sum();
         }
-        let [seen, dropped, killed] = sums;
-        Ok(Counters { seen, dropped, killed })
+        let [seen, dropped, killed, untracked] = sums;
+        Ok(Counters { seen, dropped, killed, untracked })
     }
 
     /// Hands out the events, oldest first, again and again with `pause` between, until `sink` is told to stop by `go_on`.

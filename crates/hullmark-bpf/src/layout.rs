@@ -4,10 +4,10 @@ use crate::BpfError;
 use crate::record::{EVENT_SIZE, SHORT_EVENT_SIZE};
 
 /// Must grow with every change of a shared record.
-const LAYOUT_VERSION: u32 = 1;
+const LAYOUT_VERSION: u32 = 2;
 
 /// How many counters there are.
-pub(crate) const COUNTERS: usize = 3;
+pub(crate) const COUNTERS: usize = 4;
 
 /// Size of the value in the map of containers.
 const CONTAINER_SIZE: usize = 16;
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_layout_of_another_version_is_refused() {
-        let good: Vec<u8> = [1_u32, 480, 224, 16, 16, 3].iter().flat_map(|word| word.to_le_bytes()).collect();
+        let good: Vec<u8> = [2_u32, 480, 224, 16, 16, 4].iter().flat_map(|word| word.to_le_bytes()).collect();
         check(&good).unwrap();
         let mut bad = good.clone();
         bad[4] ^= 1;

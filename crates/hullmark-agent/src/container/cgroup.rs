@@ -63,8 +63,16 @@ fn collect(directory: &Path, ids: &mut Vec<u64>, depth: usize) {
 /// # Errors
 /// When the process is gone, or not in that hierarchy.
 pub fn of_process(pid: u32) -> io::Result<String> {
+    look_up(pid)?.ok_or_else(|| io::Error::other("it is in no control group of cgroup2"))
+}
+
+/// The same; `None` when the process is not in that hierarchy.
+///
+/// # Errors
+/// When `/proc` does not say it: the process is gone, or the agent may open no more files.
+pub fn look_up(pid: u32) -> io::Result<Option<String>> {
     let text = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
-    parse(&text).map(str::to_owned).ok_or_else(|| io::Error::other("it is in no control group of cgroup2"))
+    Ok(parse(&text).map(str::to_owned))
 }
 
 /// The path in the `0::` line of `/proc/PID/cgroup`.

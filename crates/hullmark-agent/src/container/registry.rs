@@ -1,6 +1,7 @@
 //! Finds the container of a process, or the one that a number stands for.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -49,10 +50,12 @@ impl Registry {
         self.containers.read().unwrap_or_else(PoisonError::into_inner).by_number.get(&number).cloned()
     }
 
-    /// The container whose control group, or one within it, a process is in.
-    pub fn of_process(&self, pid: u32) -> Option<Arc<Container>> {
-        let path = cgroup::of_process(pid).ok()?;
-        self.of_cgroup(&path)
+    /// The container whose control group, or one within it, a process is in; `None` when it is in none that is tracked.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub fn of_process(&self, pid: u32) -> io::Result<Option<Arc<Container>>> {
+        Ok(cgroup::look_up(pid)?.and_then(|path| self.of_cgroup(&path)))
     }
 
     fn of_cgroup(&self, path: &str) -> Option<Arc<Container>> {
@@ -124,5 +127,13 @@ mod tests {
         assert!(registry.get(1).is_none());
         registry.remove(3);
         check("/pod/a/x", None);
+    }
+
+    #[test]
+    fn a_process_that_cannot_be_looked_at_is_not_taken_for_one_of_the_host() {
+        let registry = Registry::default();
+        assert!(registry.of_process(std::process::id()).unwrap().is_none());
+        // No process has this number.
+        assert!(registry.of_process(u32::MAX).is_err());
     }
 }

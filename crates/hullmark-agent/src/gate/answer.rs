@@ -124,7 +124,11 @@ impl Gate {
     fn is_known(&self, event: &FanotifyEvent) -> bool {
         let Some(file) = event.fd() else { return false };
         let pid = u32::try_from(event.pid()).unwrap_or_default();
-        let Some(container) = self.registry.of_process(pid) else { return true };
+        let container = match self.registry.of_process(pid) {
+            Ok(Some(container)) => container,
+            Ok(None) => return true,
+            Err(_) => return false,
+        };
         let Some(programs) = &container.programs else { return false };
         let known = fstat(file).is_ok_and(|facts| {
             let key = Key::new(container.number, &facts);
@@ -149,15 +153,28 @@ impl Gate {
             return;
         }
         // Whatever happens below, even a panic: an answer is given.
-        let mut question = Question { gate: self, file, open: true };
+        let mut question = Question { gate: self, file, open: true, unseen: Response::FAN_ALLOW };
         let pid = u32::try_from(event.pid()).unwrap_or_default();
-        let Some(container) = self.registry.of_process(pid) else {
-            return question.answer(Response::FAN_ALLOW);
+        let container = match self.registry.of_process(pid) {
+            Ok(Some(container)) => container,
+            Ok(None) => return question.answer(Response::FAN_ALLOW),
+            Err(error) => {
+                // Only executions from the file systems of tracked containers are asked about.
+                let held = self.registry.all().iter().any(|container| is_held(container));
+                let response = unseen_response(held);
+                tracing::error!(pid, %error, ?response, "it cannot be told which container executes a program");
+                return self.answer_unseen(&mut question, response);
+            }
         };
         self.counts.asked.fetch_add(1, Ordering::Relaxed);
-        let Ok(readable) = file.try_clone_to_owned().map(File::from) else {
-            tracing::error!("out of file descriptors: an execution is allowed unseen");
-            return question.answer(Response::FAN_ALLOW);
+        question.unseen = unseen_response(is_held(&container));
+        let readable = match file.try_clone_to_owned() {
+            Ok(readable) => File::from(readable),
+            Err(error) => {
+                let response = question.unseen;
+                tracing::error!(container = %container.record.id, %error, ?response, "a program cannot be looked at");
+                return self.answer_unseen(&mut question, response);
+            }
         };
         let (kind, digest) = match self.judge(&container, &readable, buffer) {
             Judgement::Allow => return question.answer(Response::FAN_ALLOW),
@@ -184,6 +201,14 @@ impl Gate {
         self.outbox.drift(&container, Drift { kind, path, digest, size: Some(size), blocked, ancestry });
     }
 
+    /// Answers about a program that cannot be looked at.
+    fn answer_unseen(&self, question: &mut Question<'_>, response: Response) {
+        if response == Response::FAN_DENY {
+            self.counts.denied.fetch_add(1, Ordering::Relaxed);
+        }
+        question.answer(response);
+    }
+
     fn judge(&self, container: &Container, file: &File, buffer: &mut [u8]) -> Judgement {
         let Some(programs) = &container.programs else { return Judgement::Allow };
         let facts = match fstat(file) {
@@ -193,7 +218,8 @@ impl Gate {
                 facts
             }
             // Nothing else can be executed.
-            _ => return Judgement::Allow,
+            Ok(_) => return Judgement::Allow,
+            Err(_) => return Judgement::Drift { kind: kind_of(container, file), digest: None },
         };
         let size = u64::try_from(facts.st_size).unwrap_or_default();
         let mut digest = None;
@@ -264,6 +290,16 @@ fn is_of_root(container: &Container, file: &File) -> bool {
         && fstatfs(file).is_ok_and(|facts| facts.filesystem_type() == OVERLAYFS_SUPER_MAGIC)
 }
 
+/// Whether a container is held to its image.
+fn is_held(container: &Container) -> bool {
+    container.action(DriftKind::File) == Action::Fail
+}
+
+/// The answer about a program that cannot be looked at.
+fn unseen_response(held: bool) -> Response {
+    if held { Response::FAN_DENY } else { Response::FAN_ALLOW }
+}
+
 fn kind_of(container: &Container, file: &File) -> DriftKind {
     if !is_of_root(container, file) {
         return DriftKind::OutsideImage;
@@ -276,6 +312,8 @@ struct Question<'a> {
     gate: &'a Gate,
     file: BorrowedFd<'a>,
     open: bool,
+    /// The answer when the agent's own answer breaks off.
+    unseen: Response,
 }
 
 impl Question<'_> {
@@ -291,7 +329,7 @@ impl Question<'_> {
 impl Drop for Question<'_> {
     fn drop(&mut self) {
         if self.open {
-            self.answer(Response::FAN_ALLOW);
+            self.answer(self.unseen);
         }
     }
 }
