@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use hullmark_types::Digest;
 
 use super::decision::{Asked, Warnings};
-use super::document;
+use super::document::{self, Kind};
 use super::error::{Code, OciError};
 use super::route::{Reference, Route, Wanted};
 use super::upstream::RETRY_AFTER;
@@ -80,6 +80,13 @@ impl Pull {
         let assessed = self.assess_until(asked, place, &digest).await?;
         let warnings = self.decide(asked, place, reference, &digest, assessed, is_stale).await?;
         let document = self.document(place, &digest).await?;
+        if let Kind::Manifest(manifest) = &document.kind {
+            // Its blobs are asked for next; in a large repository they would be looked for among all that share them.
+            let mut reached = Gate::lock(&self.gate.reached);
+            for blob in manifest.blobs() {
+                reached.insert((place.clone(), blob.digest), digest.clone(), 1);
+            }
+        }
         let mut response = whole(document.bytes.clone(), &document.media_type, head);
         let headers = response.headers_mut();
         describe(headers, &digest, &warnings);

@@ -204,6 +204,49 @@ async fn an_index_is_as_good_as_its_worst_configured_platform() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn indexes_of_indexes_do_not_multiply_the_work() {
+    // Five small documents that lead to 64^4 images for whoever follows every mention.
+    let mut registry = RegistryBuilder::new().image("library/app", "good", &good_image());
+    let mut inner = index(&[(&good_image(), "amd64")]);
+    for level in 0..4 {
+        registry = registry.manifest("library/app", Some(&format!("l{level}")), OCI_INDEX, inner.as_bytes());
+        let named = |copy: usize| {
+            json!({ "mediaType": OCI_INDEX, "digest": Digest::sha256(inner.as_bytes()), "size": inner.len(),
+                "annotations": { "copy": copy.to_string() }, "platform": { "os": "linux", "architecture": "amd64" } })
+        };
+        let named: Vec<Value> = (0..64).map(named).collect();
+        inner = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": named }).to_string();
+    }
+    let upstream =
+        registry.manifest("library/app", Some("outer"), OCI_INDEX, inner.as_bytes()).serve(|_| None);
+    let kit = kit(&upstream, "").await;
+    let begun = std::time::Instant::now();
+    let answer = get(&kit, "/v2/docker.io/app/manifests/outer").await;
+    assert!(matches!(answer.status.as_u16(), 200 | 403), "{}", answer.status);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert!(count(&upstream, "/manifests/") < 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_that_clients_read_differently_is_denied() {
+    let good = good_image();
+    let mut config: Value = serde_json::from_slice(&good.config()).unwrap();
+    config["Config"] = json!({ "User": "" });
+    let config = config.to_string();
+    let mut manifest: Value = serde_json::from_slice(&good.manifest()).unwrap();
+    manifest["config"]["digest"] = json!(Digest::sha256(config.as_bytes()));
+    manifest["config"]["size"] = json!(config.len());
+    let upstream = RegistryBuilder::new()
+        .image("library/app", "good", &good)
+        .blob("library/app", config.as_bytes())
+        .manifest("library/app", Some("twofold"), OCI_MANIFEST, manifest.to_string().as_bytes())
+        .serve(|_| None);
+    let kit = kit(&upstream, "").await;
+    refused(&get(&kit, "/v2/docker.io/app/manifests/twofold").await, 403, "DENIED");
+    assert_eq!(get(&kit, "/v2/docker.io/app/manifests/good").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn layers_at_other_addresses_are_denied() {
     let mut manifest: Value = serde_json::from_slice(&good_image().manifest()).unwrap();
     manifest["layers"][0]["urls"] = json!(["https://elsewhere.example/layer"]);
