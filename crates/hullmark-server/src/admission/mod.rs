@@ -125,18 +125,14 @@ async fn judge(shared: &Shared, named: &NamedImage) -> Assessment {
 
 /// Records the answer; where that fails, what was allowed is a matter of `enforcement.on_failure`.
 async fn record(shared: &Shared, request: &Request, actor: &Actor, all: &mut [Judged]) {
-    for record in judged::records(shared, request, actor, all) {
-        if let Err(error) = shared.trail.record(&record).await {
-            tracing::error!(%error, "an admission cannot be recorded");
-            let what = "the decision cannot be recorded in the ledger";
-            for judged in all.iter_mut().filter(|judged| judged.assessment.answer != Answer::Denied) {
-                let image = judged.assessment.image.clone();
-                let verdict = judged.assessment.verdict.take();
-                judged.assessment =
-                    Assessment::failure(shared, Point::Admission, image, what, "ledger-unwritable");
-                judged.assessment.verdict = verdict;
-            }
-            return;
-        }
+    let records = judged::records(shared, request, actor, all);
+    let Err(error) = shared.trail.record_all(&records).await else { return };
+    tracing::error!(%error, "an admission cannot be recorded");
+    let what = "the decision cannot be recorded in the ledger";
+    for judged in all.iter_mut().filter(|judged| judged.assessment.answer != Answer::Denied) {
+        let image = judged.assessment.image.clone();
+        let verdict = judged.assessment.verdict.take();
+        judged.assessment = Assessment::failure(shared, Point::Admission, image, what, "ledger-unwritable");
+        judged.assessment.verdict = verdict;
     }
 }

@@ -59,11 +59,12 @@ fn upstream_reference(config: &Config, text: &str) -> Result<ImageReference, Ima
     }
     // At the gate the first component of the repository is the name of the upstream.
     match reference.repository.split_once('/') {
-        Some((upstream, repository)) if config.gate.upstreams.contains_key(upstream) => Ok(ImageReference {
-            registry: upstream.to_owned(),
-            repository: repository.to_owned(),
-            ..reference
-        }),
+        Some((upstream, repository)) if config.gate.upstreams.contains_key(upstream) => {
+            // Docker's short names mean `library`, at the gate too.
+            let library = if upstream == "docker.io" && !repository.contains('/') { "library/" } else { "" };
+            let repository = format!("{library}{repository}");
+            Ok(ImageReference { registry: upstream.to_owned(), repository, ..reference })
+        }
         _ => Ok(reference),
     }
 }
@@ -117,6 +118,8 @@ mod tests {
             ("team/app:1", "registry.example/team/app:1"),
             ("docker.io/library/alpine:3", "docker.io/library/alpine:3"),
             ("gate.example:8443/docker.io/library/alpine:3", "docker.io/library/alpine:3"),
+            ("gate.example:8443/docker.io/alpine:3", "docker.io/library/alpine:3"),
+            ("gate.example:8443/internal/app:1", "internal/app:1"),
             ("gate.example:8443/other/library/alpine:3", "gate.example:8443/other/library/alpine:3"),
         ] {
             assert_eq!(upstream_reference(&config(), text).unwrap().to_string(), expected, "{text}");
