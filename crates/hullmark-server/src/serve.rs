@@ -287,6 +287,9 @@ async fn chores(shared: Shared, ending: CancellationToken) {
                 if let Err(error) = shared.judge.refresh_database().await {
                     tracing::error!(cause = %crate::error::chain(&error), "the advisory database cannot be taken over");
                 }
+                if let Err(error) = shared.judge.reload_rules().await {
+                    tracing::error!(cause = %crate::error::chain(&error), "policy and exceptions cannot be read again");
+                }
                 let before = shared.now().checked_sub(BATCHES).unwrap_or(jiff::Timestamp::MIN);
                 if let Err(error) = shared.store.prune_events(shared.config.limits.events, before).await {
                     tracing::error!(cause = %crate::error::chain(&error), "old events cannot be removed");

@@ -517,6 +517,9 @@ async fn decisions_are_answered_and_recorded() {
         json!({ "schema": 1, "point": "scan", "image": { "name": "x", "config": bad_config } }),
         json!({ "schema": 2, "point": "agent", "image": { "name": "x", "config": bad_config } }),
         json!({ "schema": 1, "point": "agent", "image": { "name": "x" } }),
+        json!({ "schema": 1, "point": "agent", "image": { "name": "x", "config": bad_config },
+            "detail": { "x": "x".repeat(70_000) } }),
+        json!({ "schema": 1, "point": "agent", "image": { "name": "x".repeat(70_000), "config": bad_config } }),
     ] {
         assert_eq!(kit.post("/api/v1/decisions", &agent, &bad).await.status, 422, "{bad}");
     }

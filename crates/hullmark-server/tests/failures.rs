@@ -3,11 +3,18 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{Kit, bad_image, build_database, good_image};
 use hullmark_server::auth::Role;
 use hullmark_server::judge::Standing;
 use hullmark_types::{Digest, Outcome, Stage};
 use serde_json::{Value, json};
+
+/// An exception.
+const EXCEPTION: &str = "apiVersion: hullmark.dev/v1\nkind: Exceptions\nexceptions:\n  - id: EX-1\n    \
+    match: { vulnerability: CVE-2019-14697 }\n    owner: team-a\n    approver: security\n    reason: not reachable\n    \
+    created: 2026-01-01\n    expires: 2026-01-31\n";
 
 async fn outcome(kit: &Kit, digest: &Digest, stage: Stage) -> Outcome {
     match kit.shared.judge.standing(digest, stage).await.unwrap() {
@@ -115,6 +122,54 @@ async fn a_replaced_database_counts_at_once_and_a_damaged_one_never() {
     build_database(kit.directory.path(), &[("musl", "1.1.18-r4", &["CVE-2019-14697"])]);
     assert_ne!(outcome(&kit, &digest, Stage::Deploy).await, Outcome::Failed);
     assert!(!kit.shared.judge.is_database_broken());
+}
+
+#[tokio::test]
+async fn a_replaced_database_is_recorded_once_the_ledger_can_be_written_again() {
+    let kit = Kit::start().await;
+    let report = kit.scan(&good_image(), Stage::Deploy).await;
+    let digest = report.inventory.subject.digest().unwrap().clone();
+    let (directory, aside) = (kit.shared.config.ledger_directory(), kit.path("aside"));
+    std::fs::rename(&directory, &aside).unwrap();
+    build_database(kit.directory.path(), &[("musl", "1.1.18-r9", &["CVE-2019-14697"])]);
+    for _ in 0..2 {
+        assert!(kit.shared.judge.standing(&digest, Stage::Deploy).await.is_err());
+    }
+    std::fs::rename(&aside, &directory).unwrap();
+    assert_eq!(outcome(&kit, &digest, Stage::Deploy).await, Outcome::Failed);
+    kit.shared.judge.refresh_database().await.unwrap();
+    let is_change = |entry: &Value| entry["message"] == "the advisory database was replaced";
+    assert_eq!(kit.ledger().iter().filter(|entry| is_change(entry)).count(), 1);
+}
+
+/// Begins a request, goes away while it is under way, and waits until `is_done`.
+async fn go_away(kit: &Kit, request: impl Future, is_done: impl Fn() -> bool) {
+    let turn = kit.shared.locks.govern.lock().await;
+    assert!(tokio::time::timeout(Duration::from_millis(300), request).await.is_err());
+    drop(turn);
+    for _ in 0..500 {
+        if is_done() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("what was begun was not done");
+}
+
+#[tokio::test]
+async fn a_change_takes_effect_though_who_asked_for_it_went_away() {
+    let kit = Kit::start().await;
+    let security = kit.token(Role::Security).await;
+    let judge = &kit.shared.judge;
+    let policy = json!({ "text": hullmark_policy::DEFAULT_POLICY, "activate": true });
+    go_away(&kit, kit.post("/api/v1/policies", &security, &policy), || judge.rules().row.version == 2).await;
+    let first = kit.send("POST", "/api/v1/policies/1/activate", &security, None);
+    go_away(&kit, first, || judge.rules().row.version == 1).await;
+    let exceptions = || judge.rules().exceptions.list().len();
+    let new = json!({ "text": EXCEPTION });
+    go_away(&kit, kit.post("/api/v1/exceptions", &security, &new), || exceptions() == 1).await;
+    let revoked = kit.send("DELETE", "/api/v1/exceptions/EX-1", &security, None);
+    go_away(&kit, revoked, || exceptions() == 0).await;
 }
 
 #[tokio::test]

@@ -27,10 +27,11 @@ pub trait Documents: Send + Sync {
 #[async_trait]
 pub trait Images: Send + Sync {
     /// Stores an image, or takes over the new inventory, profile, names and time of one that is stored. An inventory that
-    /// was sent does not replace one that the server took. Gives the image as it is stored then.
+    /// was sent does not replace one that the server took, and adds no digest to it. Gives the image as it is stored then.
     async fn put_image(&self, image: &ImageRow) -> Result<ImageRow, StoreError>;
 
-    /// The images with this index, manifest or configuration digest, last scanned first, at most 64.
+    /// The images with this index, manifest or configuration digest, at most 64: those that the server took itself
+    /// first, and of these the last scanned first.
     async fn images_by_digest(&self, digest: &Digest) -> Result<Vec<ImageRow>, StoreError>;
 
     /// The images whose name or a reference is `name`, or all; sorted by digest, those after `after`, at most `limit`.
@@ -181,6 +182,9 @@ pub trait Manifests: Send + Sync {
         repository: &str,
         child: &Digest,
     ) -> Result<Vec<Digest>, StoreError>;
+
+    /// The manifests that an index names, in whatever repository it was seen, at most 1024: those of scanned images first.
+    async fn children(&self, index: &Digest) -> Result<Vec<Digest>, StoreError>;
 }
 
 /// Everything the server remembers.

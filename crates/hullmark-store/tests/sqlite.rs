@@ -94,6 +94,54 @@ async fn a_sent_inventory_gives_way_to_one_that_was_taken() {
 }
 
 #[tokio::test]
+async fn a_sent_row_ties_no_digest_to_an_image_that_was_taken() {
+    let (_directory, store) = store().await;
+    let mut sent = image("sent", "m", "victim config", "sent", false, 1);
+    sent.subject.index = Some(digest("victim"));
+    store.put_image(&sent).await.unwrap();
+    let mut taken = image("taken", "m", "c", "taken", true, 2);
+    taken.subject.index = None;
+    store.put_image(&taken).await.unwrap();
+    let found = async |text: &str| store.images_by_digest(&digest(text)).await.unwrap().len();
+    assert_eq!(
+        (found("victim").await, found("victim config").await, found("m").await, found("c").await),
+        (0, 0, 1, 1)
+    );
+    // Nor does one that comes later.
+    let kept = store.put_image(&sent).await.unwrap();
+    assert_eq!((kept.subject.index, kept.subject.config), (None, Some(digest("c"))));
+    assert_eq!((found("victim").await, found("victim config").await, found("c").await), (0, 0, 1));
+    // Many sent rows do not hide the one that was taken.
+    for number in 0..70 {
+        store.put_image(&image("sent", &format!("m{number}"), "c", "sent", false, 9)).await.unwrap();
+    }
+    assert!(store.images_by_digest(&digest("c")).await.unwrap()[0].taken_here);
+}
+
+#[tokio::test]
+async fn an_index_gives_its_children_in_whatever_repository() {
+    let (_directory, store) = store().await;
+    store.put_image(&image("a", "z", "c", "i", true, 1)).await.unwrap();
+    for repository in ["a", "b"] {
+        let index = ManifestRow {
+            upstream: "u".to_owned(),
+            repository: repository.to_owned(),
+            digest: digest("d"),
+            media_type: "application/vnd.oci.image.index.v1+json".to_owned(),
+            size: 1,
+            config: None,
+            children: vec![digest("x"), digest("y"), digest("z")],
+            blobs: vec![digest("b")],
+            seen_at: at(1),
+        };
+        store.put_manifest(&index).await.unwrap();
+    }
+    let children = store.children(&digest("d")).await.unwrap();
+    assert_eq!((children.len(), &children[0]), (3, &digest("z")));
+    assert!(store.children(&digest("x")).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn one_version_of_the_policy_is_active() {
     let (_directory, store) = store().await;
     assert_eq!(store.active_policy().await.unwrap(), None);

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use hullmark_types::{DECISION_SCHEMA, DecisionAnswer, DecisionRequest, Point};
+use hullmark_types::{DecisionAnswer, DecisionRequest};
 
 use super::extract::JsonBody;
 use crate::auth::{Operate, Permitted};
@@ -19,16 +19,8 @@ pub(super) async fn decide(
     State(shared): State<Shared>,
     JsonBody(request): JsonBody<DecisionRequest>,
 ) -> Result<Json<DecisionAnswer>, ApiError> {
-    let invalid = |detail: &str| ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "decision-invalid", detail);
-    if request.schema != DECISION_SCHEMA {
-        return Err(invalid("the question has another version than this server reads"));
-    }
-    if !matches!(request.point, Point::OciHook | Point::ImageVerifier | Point::Agent) {
-        return Err(invalid("questions are asked by hook, image verifier and agent only"));
-    }
-    let image = &request.image;
-    if image.index.is_none() && image.manifest.is_none() && image.config.is_none() {
-        return Err(invalid("the image has no digest"));
+    if let Some(problem) = crate::local::problem(&request) {
+        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "decision-invalid", problem));
     }
     let mut actor = permitted.caller.actor();
     actor.claims = request.node.as_ref().map(|node| format!("node {node}"));

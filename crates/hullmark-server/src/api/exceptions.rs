@@ -79,11 +79,6 @@ pub(super) async fn create(
     let rows = parsed.list().iter().map(row).collect::<Result<Vec<_>, ApiError>>()?;
     // What is stored has to be read again when the server starts.
     crate::judge::exceptions_of(&rows)?;
-    let _turn = shared.locks.govern.lock().await;
-    let present = shared.store.exceptions(true).await?;
-    if let Some(taken) = rows.iter().find(|row| present.iter().any(|other| other.id == row.id)) {
-        return Err(StoreError::Taken { what: "an exception", name: taken.id.clone() }.into());
-    }
     let records: Vec<_> = parsed
         .list()
         .iter()
@@ -99,10 +94,18 @@ pub(super) async fn create(
             record
         })
         .collect();
-    shared.trail.record_all(&records).await?;
-    shared.store.put_exceptions(&rows).await?;
-    shared.judge.reload_rules().await?;
-    Ok((StatusCode::CREATED, Json(ExceptionList { exceptions: rows })))
+    super::to_the_end(async move {
+        let _turn = shared.locks.govern.lock().await;
+        let present = shared.store.exceptions(true).await?;
+        if let Some(taken) = rows.iter().find(|row| present.iter().any(|other| other.id == row.id)) {
+            return Err(StoreError::Taken { what: "an exception", name: taken.id.clone() }.into());
+        }
+        shared.trail.record_all(&records).await?;
+        shared.store.put_exceptions(&rows).await?;
+        shared.judge.reload_rules().await?;
+        Ok((StatusCode::CREATED, Json(ExceptionList { exceptions: rows })))
+    })
+    .await
 }
 
 /// An exception as it stands in a file: without what was not given.
@@ -129,18 +132,27 @@ pub(super) async fn revoke(
     State(shared): State<Shared>,
     PathPart(id): PathPart<String>,
 ) -> Result<Json<ExceptionRow>, ApiError> {
-    let missing = || ApiError::not_found("exception", &id);
-    let _turn = shared.locks.govern.lock().await;
-    if !shared.store.exceptions(false).await?.iter().any(|row| row.id == id) {
-        return Err(missing());
-    }
     let actor = permitted.caller.actor();
-    let message = format!("exception `{id}` was revoked");
-    let mut record =
-        trail::note(TrailKind::Exception, Point::Api, Answer::Noted, message, actor.clone(), shared.now());
-    record.detail.insert("exception".to_owned(), id.clone());
-    shared.trail.record(&record).await?;
-    let row = shared.store.revoke_exception(&id, &actor.name, shared.now()).await?.ok_or_else(missing)?;
-    shared.judge.reload_rules().await?;
-    Ok(Json(row))
+    super::to_the_end(async move {
+        let missing = || ApiError::not_found("exception", &id);
+        let _turn = shared.locks.govern.lock().await;
+        if !shared.store.exceptions(false).await?.iter().any(|row| row.id == id) {
+            return Err(missing());
+        }
+        let message = format!("exception `{id}` was revoked");
+        let mut record = trail::note(
+            TrailKind::Exception,
+            Point::Api,
+            Answer::Noted,
+            message,
+            actor.clone(),
+            shared.now(),
+        );
+        record.detail.insert("exception".to_owned(), id.clone());
+        shared.trail.record(&record).await?;
+        let row = shared.store.revoke_exception(&id, &actor.name, shared.now()).await?.ok_or_else(missing)?;
+        shared.judge.reload_rules().await?;
+        Ok(Json(row))
+    })
+    .await
 }

@@ -21,6 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::{Anyone, Permitted};
+use crate::error::ApiError;
 use crate::state::Shared;
 
 /// Where the API begins.
@@ -140,4 +141,11 @@ async fn openapi(_: Permitted<Anyone>) -> Json<Value> {
 /// How many rows are given when `limit` asks for so many.
 fn page(limit: Option<u32>) -> u32 {
     limit.unwrap_or(100).clamp(1, MAX_PAGE)
+}
+
+/// Does work that is to be done whole once it is begun, whether or not somebody still waits for the answer.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::spawn(work).await.map_err(ApiError::internal)?
 }

@@ -75,7 +75,6 @@ pub(super) async fn create(
         return Err(invalid(format!("the comment is longer than {MAX_COMMENT} characters")));
     }
     let actor = permitted.caller.actor();
-    let _turn = shared.locks.govern.lock().await;
     let new = NewPolicy {
         name: policy.name().to_owned(),
         digest: policy_digest(&policy).map_err(ApiError::internal)?,
@@ -84,13 +83,17 @@ pub(super) async fn create(
         created_by: actor.name.clone(),
         created_at: shared.now(),
     };
-    // Stored before it is recorded, as the number is needed; it has no effect before it is activated.
-    let mut row = shared.store.put_policy(&new).await?;
-    record(&shared, &row, "was stored", &actor).await?;
-    if request.activate {
-        row = make_active(&shared, &row, &actor).await?;
-    }
-    Ok((StatusCode::CREATED, Json(row)))
+    super::to_the_end(async move {
+        let _turn = shared.locks.govern.lock().await;
+        // Stored before it is recorded, as the number is needed; it has no effect before it is activated.
+        let mut row = shared.store.put_policy(&new).await?;
+        record(&shared, &row, "was stored", &actor).await?;
+        if request.activate {
+            row = make_active(&shared, &row, &actor).await?;
+        }
+        Ok((StatusCode::CREATED, Json(row)))
+    })
+    .await
 }
 
 async fn find(shared: &Shared, version: u64) -> Result<PolicyRow, ApiError> {
@@ -119,9 +122,13 @@ pub(super) async fn activate(
     State(shared): State<Shared>,
     PathPart(version): PathPart<u64>,
 ) -> Result<Json<PolicyRow>, ApiError> {
-    let _turn = shared.locks.govern.lock().await;
-    let row = find(&shared, version).await?;
-    make_active(&shared, &row, &permitted.caller.actor()).await.map(Json)
+    let actor = permitted.caller.actor();
+    super::to_the_end(async move {
+        let _turn = shared.locks.govern.lock().await;
+        let row = find(&shared, version).await?;
+        make_active(&shared, &row, &actor).await.map(Json)
+    })
+    .await
 }
 
 async fn make_active(shared: &Shared, row: &PolicyRow, actor: &Actor) -> Result<PolicyRow, ApiError> {

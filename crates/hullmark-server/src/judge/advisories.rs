@@ -1,5 +1,6 @@
 //! The advisory database, opened again when its file is replaced.
 
+use std::collections::VecDeque;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +28,8 @@ pub(super) struct Advisories {
     /// What the file was when it was looked at last, whether it could be used or not.
     seen: Mutex<Option<Stamp>>,
     broken: AtomicBool,
+    /// Changes that are not recorded yet, with the digests before and after, oldest first.
+    unrecorded: Mutex<VecDeque<(Digest, Digest)>>,
 }
 
 impl Advisories {
@@ -38,6 +41,7 @@ impl Advisories {
             current: RwLock::new(Arc::new(database)),
             seen: Mutex::new(seen),
             broken: AtomicBool::new(false),
+            unrecorded: Mutex::default(),
         })
     }
 
@@ -54,13 +58,23 @@ impl Advisories {
         stamp(&self.path) == *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens the file again if it was replaced; gives the digests before and after when they differ. A file that is absent
+    /// The oldest change that is not recorded yet: the digests before and after.
+    pub(super) fn unrecorded(&self) -> Option<(Digest, Digest)> {
+        self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner).front().cloned()
+    }
+
+    /// The oldest change is recorded now.
+    pub(super) fn recorded(&self) {
+        let _ = self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    }
+
+    /// Opens the file again if it was replaced; the change is to be recorded when the digests differ. A file that is absent
     /// or damaged changes nothing but [`Advisories::is_broken`].
-    pub(super) fn reopen(&self) -> Option<(Digest, Digest)> {
+    pub(super) fn reopen(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let now = stamp(&self.path);
         if now == *seen {
-            return None;
+            return;
         }
         let opened = Database::open(&self.path);
         *seen = now;
@@ -70,13 +84,15 @@ impl Advisories {
             Err(error) => {
                 let cause = crate::error::chain(&error);
                 tracing::error!(%cause, "the advisory database was replaced by one that cannot be used");
-                return None;
+                return;
             }
         };
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let digests = (current.digest().clone(), opened.digest().clone());
+        if digests.0 != digests.1 {
+            self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner).push_back(digests);
+        }
         *current = opened;
-        (digests.0 != digests.1).then_some(digests)
     }
 }
 

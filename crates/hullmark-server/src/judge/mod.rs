@@ -137,6 +137,10 @@ struct Inner {
     flights: Flights,
     /// Bounds how many stored inventories are in memory at the same time.
     inventories: tokio::sync::Semaphore,
+    /// Recording that the advisory database was replaced.
+    recording: tokio::sync::Mutex<()>,
+    /// Reading the rules: what was read later is not replaced by what was read before.
+    reloading: tokio::sync::Mutex<()>,
     verdict_max_age: Duration,
     modes: ModesConfig,
 }
@@ -169,6 +173,8 @@ impl Judge {
                 cache: Cache::default(),
                 flights: Flights::default(),
                 inventories: tokio::sync::Semaphore::new(MAX_INVENTORIES),
+                recording: tokio::sync::Mutex::new(()),
+                reloading: tokio::sync::Mutex::new(()),
                 verdict_max_age: setup.verdict_max_age,
                 modes: setup.modes,
             }),
@@ -219,6 +225,9 @@ impl Judge {
         taken_here: bool,
     ) -> Result<ScanReport, JudgeError> {
         check(&inventory, profile.as_ref())?;
+        if !taken_here {
+            self.check_digests(&inventory.subject).await?;
+        }
         let (inventory, bytes) = blocking(move || Ok((canonical_json(&inventory)?, inventory)))
             .await
             .map(|(bytes, inventory)| (inventory, bytes))?;
@@ -232,7 +241,8 @@ impl Judge {
         };
         let subject = inventory.subject.clone();
         let (report, _) = self.judge(Arc::new(inventory), stage, asker, point).await?;
-        if subject.digest().is_some() {
+        if let Some(image) = subject.digest() {
+            let before = self.inner.store.images_by_digest(image).await?;
             let now = report.verdict.evaluated_at;
             self.inner
                 .store
@@ -245,7 +255,10 @@ impl Judge {
                     last_scanned: now,
                 })
                 .await?;
-            self.inner.cache.forget(&subject);
+            // Digests that the image had before may not be its digests any more.
+            for subject in before.iter().map(|row| &row.subject).chain([&subject]) {
+                self.inner.cache.forget(subject);
+            }
         }
         Ok(report)
     }
@@ -263,7 +276,7 @@ impl Judge {
         if let Some((image, verdict)) = self.inner.cache.get(image, stage, &generation, now) {
             return Ok(Standing::Judged { image, verdict });
         }
-        let images = candidates(image, self.inner.store.images_by_digest(image).await?);
+        let (images, by_children) = self.images_of(image).await?;
         let mut strictest: Option<(Arc<ImageRow>, Arc<VerdictRow>)> = None;
         for row in images {
             let verdict = self.current_verdict(&row, stage).await?;
@@ -272,9 +285,56 @@ impl Judge {
             }
         }
         let Some((row, verdict)) = strictest else { return Ok(Standing::Unscanned) };
-        let until = self.usable_until(&verdict);
-        self.inner.cache.put(image, stage, generation, until, Arc::clone(&row), Arc::clone(&verdict));
+        // What is known of an index changes when one of its images is scanned, which does not know of the index.
+        if !by_children {
+            let until = self.usable_until(&verdict);
+            self.inner.cache.put(image, stage, generation, until, Arc::clone(&row), Arc::clone(&verdict));
+        }
         Ok(Standing::Judged { image: row, verdict })
+    }
+
+    /// The images that count for a digest, and whether it is an index whose images are known from a registry. Then nobody
+    /// can send an image under the digest of the index.
+    async fn images_of(&self, digest: &Digest) -> Result<(Vec<ImageRow>, bool), JudgeError> {
+        let store = &self.inner.store;
+        let known = store.images_by_digest(digest).await?;
+        let children = store.children(digest).await?;
+        if children.is_empty() {
+            return Ok((candidates(digest, known), false));
+        }
+        let mut images: Vec<_> =
+            known.into_iter().filter(|row| row.subject.index.as_ref() == Some(digest)).collect();
+        for child in &children {
+            images.extend(candidates(child, store.images_by_digest(child).await?));
+        }
+        Ok((images, true))
+    }
+
+    /// Refuses an image that was sent when one of its digests is known as the digest of something else.
+    async fn check_digests(&self, subject: &Subject) -> Result<(), JudgeError> {
+        let parts = |subject: &Subject| {
+            [
+                ("index", subject.index.clone()),
+                ("manifest", subject.manifest.clone()),
+                ("configuration", subject.config.clone()),
+            ]
+        };
+        for (kind, digest) in parts(subject) {
+            let Some(digest) = digest else { continue };
+            let mut subjects = vec![subject.clone()];
+            subjects
+                .extend(self.inner.store.images_by_digest(&digest).await?.into_iter().map(|row| row.subject));
+            let others = subjects.iter().flat_map(parts);
+            let other =
+                others.into_iter().find(|(other, part)| *other != kind && part.as_ref() == Some(&digest));
+            let is_index = kind != "index" && !self.inner.store.children(&digest).await?.is_empty();
+            if let Some(other) = other.map(|(other, _)| other).or(is_index.then_some("index")) {
+                let reason =
+                    format!("its {kind} digest {digest} is known as that of another image's {other}");
+                return Err(JudgeError::Inventory { what: "inventory", reason });
+            }
+        }
+        Ok(())
     }
 
     /// What the policy does about each kind of drift in containers of an image; nothing for one that was not scanned.
@@ -288,11 +348,13 @@ impl Judge {
         blocking(work).await.unwrap_or_default()
     }
 
-    /// Reads policy and exceptions from the store again, after one of them was changed.
+    /// Reads policy and exceptions from the store again: after one of them was changed, and now and then, in case that
+    /// failed.
     ///
     /// # Errors
     /// When they cannot be used; then the ones before count on.
     pub async fn reload_rules(&self) -> Result<(), JudgeError> {
+        let _turn = self.inner.reloading.lock().await;
         let rules = Arc::new(Rules::load(&*self.inner.store).await?);
         *self.inner.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
         Ok(())
@@ -323,14 +385,24 @@ impl Judge {
     /// # Errors
     /// When that cannot be recorded.
     pub async fn refresh_database(&self) -> Result<(), JudgeError> {
-        if self.inner.advisories.is_fresh() {
+        let advisories = &self.inner.advisories;
+        if !advisories.is_fresh() {
+            let judge = self.clone();
+            blocking(move || {
+                judge.inner.advisories.reopen();
+                Ok(())
+            })
+            .await?;
+        }
+        if advisories.unrecorded().is_none() {
             return Ok(());
         }
-        let judge = self.clone();
-        let changed = blocking(move || Ok(judge.inner.advisories.reopen())).await?;
-        if let Some((old, new)) = changed {
+        // One at a time, so that a change is recorded once; what cannot be recorded now is tried again.
+        let _turn = self.inner.recording.lock().await;
+        while let Some((old, new)) = advisories.unrecorded() {
             let record = advisories::record(&old, &new, (self.inner.clock)());
             self.inner.trail.record(&record).await?;
+            advisories.recorded();
         }
         Ok(())
     }
@@ -394,7 +466,7 @@ impl Judge {
 
     async fn inventory_of(&self, image: &ImageIdentity) -> Result<Option<Inventory>, JudgeError> {
         for digest in [&image.manifest, &image.config, &image.index].into_iter().flatten() {
-            let rows = candidates(digest, self.inner.store.images_by_digest(digest).await?);
+            let (rows, _) = self.images_of(digest).await?;
             if let Some(row) = rows.first() {
                 return self.inventory(&row.inventory).await.map(Some);
             }
@@ -509,17 +581,22 @@ fn key_of(subject: &Subject, inventory: &Digest) -> Digest {
     subject.digest().unwrap_or(inventory).clone()
 }
 
-/// Which of the images with a digest count: the one whose manifest it is; else, as all have the same content, the best of
-/// those whose configuration it is; else all of the index.
+/// Which of the images that were found by a digest count. What the server took itself goes before what was sent: the one
+/// whose manifest it is; else, as all have the same content, the last scanned of those whose configuration it is. Else all
+/// images of the index, whoever took them, as the strictest verdict counts.
 pub fn candidates(digest: &Digest, images: Vec<ImageRow>) -> Vec<ImageRow> {
-    if let Some(one) = images.iter().find(|row| row.subject.manifest.as_ref() == Some(digest)) {
-        return vec![one.clone()];
+    let is = |part: &Option<Digest>| part.as_ref() == Some(digest);
+    for taken_here in [true, false] {
+        let rows = || images.iter().filter(|row| row.taken_here == taken_here);
+        let configured = || rows().filter(|row| is(&row.subject.config)).max_by_key(|row| row.last_scanned);
+        if let Some(one) = rows().find(|row| is(&row.subject.manifest)).or_else(configured) {
+            return vec![one.clone()];
+        }
+        if rows().any(|row| is(&row.subject.index)) {
+            break;
+        }
     }
-    let configured = images.iter().filter(|row| row.subject.config.as_ref() == Some(digest));
-    match configured.max_by_key(|row| (row.taken_here, row.last_scanned)) {
-        Some(one) => vec![one.clone()],
-        None => images,
-    }
+    images.into_iter().filter(|row| is(&row.subject.index)).collect()
 }
 
 /// Whether an inventory and a profile can be used.

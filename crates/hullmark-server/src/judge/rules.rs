@@ -48,11 +48,20 @@ impl Rules {
         let made = verdict.evaluated_at;
         let exceptions = self.exceptions.list().iter().flat_map(|one| [one.created, one.expires]);
         let boundary = exceptions.filter(|boundary| *boundary > made).min();
-        // Days of grace are rounded up: the last one may be over at any moment.
-        let ends = verdict.reasons.iter().any(|reason| reason.grace_days_left == Some(1));
-        let hour = ends.then(|| made.checked_add(SignedDuration::from_mins(10)).ok()).flatten();
-        [boundary, hour].into_iter().flatten().min()
+        let graces = verdict.reasons.iter().filter_map(|reason| reason.grace_days_left);
+        let grace = graces.min().and_then(|days| grace_counts_until(made, days));
+        [boundary, grace].into_iter().flatten().min()
     }
+}
+
+/// How long a verdict of `made` can count on a grace that was to last for so many days. They are rounded up: the last one
+/// may be over at any moment, and those before it are whole.
+fn grace_counts_until(made: Timestamp, days: u32) -> Option<Timestamp> {
+    let usable = match i64::from(days) {
+        0 | 1 => SignedDuration::from_mins(10),
+        days => SignedDuration::from_hours(24 * (days - 1)),
+    };
+    made.checked_add(usable).ok()
 }
 
 fn parse(name: &str, text: &str) -> Result<Policy, JudgeError> {
@@ -108,4 +117,23 @@ pub(super) async fn first_policy(
     trail.record(&record).await?;
     store.activate_policy(row.version, "server", now).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_verdict_outlives_the_grace_it_counts_on() {
+        let made: Timestamp = "2026-01-02T00:00:00Z".parse().unwrap();
+        for (days, expected) in [
+            (1, Some("2026-01-02T00:10:00Z")),
+            (2, Some("2026-01-03T00:00:00Z")),
+            (14, Some("2026-01-15T00:00:00Z")),
+            (u32::MAX, None),
+        ] {
+            let expected = expected.map(|time| time.parse().unwrap());
+            assert_eq!(grace_counts_until(made, days), expected, "{days}");
+        }
+    }
 }

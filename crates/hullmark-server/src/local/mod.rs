@@ -133,7 +133,8 @@ fn question(line: &[u8]) -> Result<DecisionRequest, String> {
     }
 }
 
-fn problem(request: &DecisionRequest) -> Option<&'static str> {
+/// Why a question cannot be answered, wherever it was asked.
+pub(crate) fn problem(request: &DecisionRequest) -> Option<&'static str> {
     let image = &request.image;
     let long = |text: &str| text.len() > MAX_TEXT;
     let container = request.container.iter().flat_map(|container| {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use hullmark_types::Digest;
+use hullmark_types::{Digest, Subject};
 use sqlx::sqlite::SqliteRow;
 
 use super::{Reader, SqliteStore, json, nanoseconds};
@@ -29,9 +29,11 @@ fn name_alias(name: &str) -> String {
     format!("name {name}")
 }
 
-/// The row that is stored when `new` comes after `old`.
+/// The row that is stored when `new` comes after `old`. What was sent adds no digest to what the server took itself: who
+/// sends could tie any digest to the image.
 fn merge(old: ImageRow, new: &ImageRow) -> ImageRow {
     let keeps_inventory = old.taken_here && !new.taken_here;
+    let is_equal_source = old.taken_here == new.taken_here;
     let mut subject = match keeps_inventory {
         true => old.subject.clone(),
         false => new.subject.clone(),
@@ -39,13 +41,17 @@ fn merge(old: ImageRow, new: &ImageRow) -> ImageRow {
     let names: BTreeSet<String> =
         old.subject.references.into_iter().chain(new.subject.references.iter().cloned()).collect();
     subject.references = names.into_iter().collect();
-    subject.index = subject.index.or(old.subject.index);
-    subject.manifest = subject.manifest.or(old.subject.manifest);
-    subject.config = subject.config.or(old.subject.config);
+    if is_equal_source {
+        subject.index = subject.index.or(old.subject.index);
+        subject.manifest = subject.manifest.or(old.subject.manifest);
+        subject.config = subject.config.or(old.subject.config);
+    }
     let (inventory, profile) = match keeps_inventory {
         true => (old.inventory, old.profile),
         // The same inventory may come without its profile.
-        false if new.profile.is_none() && old.inventory == new.inventory => (old.inventory, old.profile),
+        false if new.profile.is_none() && old.inventory == new.inventory && is_equal_source => {
+            (old.inventory, old.profile)
+        }
         false => (new.inventory.clone(), new.profile.clone()),
     };
     ImageRow {
@@ -56,6 +62,11 @@ fn merge(old: ImageRow, new: &ImageRow) -> ImageRow {
         first_scanned: old.first_scanned,
         last_scanned: old.last_scanned.max(new.last_scanned),
     }
+}
+
+/// The digests by which an image is found.
+fn digests(subject: &Subject) -> impl Iterator<Item = &Digest> {
+    [&subject.index, &subject.manifest, &subject.config].into_iter().flatten()
 }
 
 #[async_trait]
@@ -73,7 +84,18 @@ impl Images for SqliteStore {
             .await
             .map_err(StoreError::doing(operation))?;
         let row = match old {
-            Some(old) => merge(image(&old)?, new),
+            Some(old) => {
+                let old = image(&old)?;
+                for alias in digests(&old.subject) {
+                    sqlx::query("DELETE FROM image_aliases WHERE alias = ? AND image = ?")
+                        .bind(alias.to_string())
+                        .bind(digest.to_string())
+                        .execute(&mut *transaction)
+                        .await
+                        .map_err(StoreError::doing(operation))?;
+                }
+                merge(old, new)
+            }
             None => new.clone(),
         };
         sqlx::query(
@@ -95,10 +117,9 @@ impl Images for SqliteStore {
         .await
         .map_err(StoreError::doing(operation))?;
         let subject = &row.subject;
-        let digests = [&subject.index, &subject.manifest, &subject.config].into_iter().flatten();
         let names = subject.references.iter().chain([&subject.name, &new.subject.name]);
         let names = names.map(|name| name_alias(name));
-        for alias in digests.map(ToString::to_string).chain(names) {
+        for alias in digests(subject).map(ToString::to_string).chain(names) {
             sqlx::query("INSERT INTO image_aliases (alias, image) VALUES (?, ?) ON CONFLICT DO NOTHING")
                 .bind(alias)
                 .bind(digest.to_string())
@@ -113,7 +134,8 @@ impl Images for SqliteStore {
     async fn images_by_digest(&self, digest: &Digest) -> Result<Vec<ImageRow>, StoreError> {
         let rows = sqlx::query(
             "SELECT images.* FROM image_aliases JOIN images ON images.digest = image_aliases.image
-             WHERE image_aliases.alias = ? ORDER BY images.last_scanned DESC, images.digest LIMIT ?",
+             WHERE image_aliases.alias = ?
+             ORDER BY images.taken_here DESC, images.last_scanned DESC, images.digest LIMIT ?",
         )
         .bind(digest.to_string())
         .bind(MAX_SHARING)

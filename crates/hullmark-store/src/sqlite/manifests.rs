@@ -9,6 +9,9 @@ use crate::{ManifestRow, Manifests, StoreError, TagRow};
 /// The most manifests that share a part and are given.
 const MAX_SHARING: u32 = 256;
 
+/// The most children of an index that are given.
+const MAX_CHILDREN: u32 = 1024;
+
 const CHILD: &str = "child";
 const BLOB: &str = "blob";
 
@@ -175,5 +178,19 @@ impl Manifests for SqliteStore {
         child: &Digest,
     ) -> Result<Vec<Digest>, StoreError> {
         self.naming(upstream, repository, CHILD, child).await
+    }
+
+    async fn children(&self, index: &Digest) -> Result<Vec<Digest>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT DISTINCT part AS digest, EXISTS (SELECT 1 FROM image_aliases WHERE alias = part) AS scanned
+             FROM manifest_parts WHERE manifest_parts.digest = ? AND kind = ? ORDER BY scanned DESC, part LIMIT ?",
+        )
+        .bind(index.to_string())
+        .bind(CHILD)
+        .bind(MAX_CHILDREN)
+        .fetch_all(&self.reader)
+        .await
+        .map_err(StoreError::doing("look for the images of an index"))?;
+        rows.iter().map(|row| Reader::new("manifest", row).digest("digest")).collect()
     }
 }

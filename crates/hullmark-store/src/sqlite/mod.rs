@@ -29,7 +29,10 @@ use sqlx::{Row, SqlSafeStr, Sqlite, SqlitePool, Transaction};
 use crate::{Store, StoreError};
 
 /// The changes of the tables, oldest first. A change that was released is never edited.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("../../migrations/1_first.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("../../migrations/1_first.sql")),
+    (2, "children", include_str!("../../migrations/2_children.sql")),
+];
 
 /// How many connections read at the same time.
 const READERS: u32 = 4;
