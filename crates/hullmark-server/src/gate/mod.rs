@@ -93,6 +93,11 @@ type TagKey = (Place, String, String);
 
 type Found = Result<Arc<Document>, OciError>;
 
+/// A blob as one upstream has it: name of the upstream, digest, size.
+type BlobKey = (String, Digest, u64);
+
+type Done = Result<(), Failure>;
+
 /// What the gate keeps.
 pub struct Gate {
     upstreams: BTreeMap<String, Arc<Upstream>>,
@@ -111,8 +116,8 @@ pub struct Gate {
     texts: Mutex<Lru<Digest, bool>>,
     document_flights: Arc<Flights<(Place, Digest), Found>>,
     tag_flights: Arc<Flights<TagKey, Result<Tagged, OciError>>>,
-    blob_flights: Arc<Flights<(String, Digest, u64), Result<(), Failure>>>,
-    scan_flights: Arc<Flights<(Place, Digest), Result<(), Failure>>>,
+    blob_flights: Arc<Flights<BlobKey, Done>>,
+    scan_flights: Arc<Flights<(Place, Digest), Done>>,
     record_flights: Arc<Flights<Key, Result<u64, TrailError>>>,
     scan_permits: Semaphore,
     streams: Arc<AtomicUsize>,
