@@ -24,7 +24,8 @@ pub(crate) fn system_lookup(host: &str) -> io::Result<Vec<IpAddr>> {
 pub(crate) enum Reach {
     /// Addresses of the public internet.
     Public,
-    /// Those of private networks: RFC 1918, RFC 6598 (shared), RFC 4193 (unique local).
+    /// Those of private networks: RFC 1918, RFC 6598 (shared), RFC 4193 (unique local); and those for documentation and
+    /// benchmarks (RFC 5737, RFC 2544), which closed networks give to servers of their own.
     Private,
     /// This machine.
     Loopback,
@@ -34,7 +35,7 @@ impl Reach {
     pub(crate) const ALL: [Self; 3] = [Self::Public, Self::Private, Self::Loopback];
 
     /// What is needed to contact an address; `None` for addresses that no redirect has a reason to name: link-local (where
-    /// clouds keep their instance metadata), unspecified, multicast, reserved and documentation addresses.
+    /// clouds keep their instance metadata), unspecified, multicast and reserved addresses.
     pub(crate) fn needed(address: IpAddr) -> Option<Self> {
         match address {
             IpAddr::V4(address) => Self::needed_v4(address),
@@ -47,7 +48,8 @@ impl Reach {
             [127, ..] => Some(Self::Loopback),
             [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Some(Self::Private),
             [0 | 224..=255, ..] | [169, 254, ..] => None,
-            [192, 0, 0 | 2, _] | [198, 18 | 19, ..] | [198, 51, 100, _] | [203, 0, 113, _] => None,
+            [192, 0, 2, _] | [198, 18 | 19, ..] | [198, 51, 100, _] | [203, 0, 113, _] => Some(Self::Private),
+            [192, 0, 0, _] => None,
             _ => Some(Self::Public),
         }
     }
@@ -151,6 +153,9 @@ mod tests {
             "172.16.0.1",
             "192.168.1.1",
             "100.64.0.1",
+            "198.18.0.1",
+            "192.0.2.1",
+            "203.0.113.1",
             "fd00::1",
             "::ffff:10.0.0.1",
             "2002:a00:1::",
@@ -165,8 +170,7 @@ mod tests {
             "0.0.0.0",
             "255.255.255.255",
             "224.0.0.1",
-            "198.18.0.1",
-            "203.0.113.1",
+            "192.0.0.1",
             "::",
             "fe80::1",
             "ff02::1",
