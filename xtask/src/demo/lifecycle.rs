@@ -27,6 +27,8 @@ struct Images {
     good: PathBuf,
     /// Directory with the advisories, in that of the story; `None` for those of the distribution's archive.
     feeds: Option<&'static str>,
+    /// The shell in the image.
+    shell: &'static str,
     /// The command in the image that executes a file from memory.
     from_memory: Vec<&'static str>,
 }
@@ -69,6 +71,8 @@ fn images(directory: &Path, options: &Options) -> Result<Images> {
         bad: debian.before,
         good: debian.after,
         feeds: None,
+        // No package script was run, so nothing made the link `/bin/sh`.
+        shell: "/bin/bash",
         from_memory: vec!["python3.11", "-c", PYTHON_FROM_MEMORY],
     })
 }

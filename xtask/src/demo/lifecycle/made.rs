@@ -84,6 +84,7 @@ pub(super) fn images(directory: &Path) -> Result<Images> {
         bad: image("shop/app:1.0", "bad", VERSIONS[0])?,
         good: image("shop/app:1.1", "good", VERSIONS[1])?,
         feeds: Some("feeds"),
+        shell: "/bin/sh",
         from_memory: vec!["/bin/from-memory", "/tmp/echo", "from memory"],
     })
 }

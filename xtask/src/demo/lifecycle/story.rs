@@ -400,14 +400,14 @@ impl Story<'_> {
         self.chapter("Run: programs of the image run; a dropped program, a script and one in memory do not");
         let shown = self.in_container(&["/bin/echo", "a program of the image"])?;
         self.teller.expect(shown.text.contains("a program of the image"), "programs of the image must run");
+        let shell = self.images.shell;
         let drop = "cp /bin/echo /tmp/echo && printf x >> /tmp/echo";
         self.teller
-            .expect(self.in_container(&["/bin/sh", "-c", drop])?.code == Some(0), "a file must be written");
-        let script = "printf '#!/bin/sh\\necho a dropped script\\n' > /tmp/script && chmod 755 /tmp/script";
-        self.teller.expect(
-            self.in_container(&["/bin/sh", "-c", script])?.code == Some(0),
-            "a script must be written",
-        );
+            .expect(self.in_container(&[shell, "-c", drop])?.code == Some(0), "a file must be written");
+        let script =
+            format!("printf '#!{shell}\\necho a dropped script\\n' > /tmp/script && chmod 755 /tmp/script");
+        self.teller
+            .expect(self.in_container(&[shell, "-c", &script])?.code == Some(0), "a script must be written");
         for (words, text) in [
             (["/tmp/echo", "a dropped program"].as_slice(), "a dropped program"),
             (&["/tmp/script"], "a dropped script"),
