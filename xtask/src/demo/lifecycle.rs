@@ -48,6 +48,11 @@ pub(super) fn run(options: &Options) -> Result<Ending> {
     if !missing.is_empty() {
         bail!("not at hand: {}; {}", missing.join(", "), crate::system::advice(&missing));
     }
+    if options.binary.is_none()
+        && let Some(advice) = machine::missing_libraries()
+    {
+        bail!("the agent cannot be built without libelf and zlib; {advice}");
+    }
     let binaries = story::Binaries::find(options.binary.as_deref())?;
     let start = Instant::now();
     let images = images(&directory, options)?;

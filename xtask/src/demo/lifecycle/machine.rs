@@ -35,6 +35,18 @@ pub(super) fn missing_programs() -> Vec<&'static str> {
     PROGRAMS.iter().filter(missing).map(|(_, package)| *package).collect()
 }
 
+/// What the agent is built with, and the Debian packages that bring it.
+const LIBRARIES: &[&str] = &["pkg-config", "libelf-dev", "zlib1g-dev"];
+
+/// Installs what the agent is built with where that is possible; what to do when it is not.
+pub(super) fn missing_libraries() -> Option<String> {
+    let present = || process::succeeds("pkg-config", &["--exists", "libelf", "zlib"]);
+    if !present() {
+        system::install(LIBRARIES);
+    }
+    (!present()).then(|| system::advice(LIBRARIES))
+}
+
 /// A port on the loopback interface that nobody uses now.
 pub(super) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0").context("no free port")?.local_addr()?.port())
