@@ -291,7 +291,13 @@ impl Pull {
         }
         let (pull, there, what) = (self.clone(), place.clone(), Arc::clone(document));
         let blobs = manifest.blobs();
-        let work = move || async move { pull.scan(&there, &what, blobs).await };
+        let work = move || async move {
+            // A scan that ended after this pull had looked is not done again.
+            match pull.judged(&there, &what.digest).await {
+                Some(_) => Ok(()),
+                None => pull.scan(&there, &what, blobs).await,
+            }
+        };
         match self.gate.scan_flights.join((place.clone(), digest.clone()), work).await {
             Ok(Ok(())) => {}
             Ok(Err(failure)) => return Assessment::failed(place, digest, failure),
