@@ -1,6 +1,7 @@
 //! Paths inside an image.
 
-/// Brings the name of a tar entry into the form of [`crate::Entry::path`].
+/// Brings the name of a tar entry into the form of [`crate::Entry::path`]. `a/../b` is `b`, whatever `a` is, as for container
+/// runtimes.
 ///
 /// # Errors
 /// The reason, when the name leads out of the root or cannot be a path.
@@ -12,7 +13,8 @@ pub(crate) fn normalize(name: &[u8]) -> Result<String, &'static str> {
     for component in name.split(|byte| *byte == b'/') {
         match component {
             b"" | b"." => {}
-            b".." => return Err("its name has a component `..`"),
+            b".." if path.is_empty() => return Err("its name leads out of the root"),
+            b".." => path.truncate(path.rfind('/').unwrap_or(0)),
             _ => {
                 if !path.is_empty() {
                     path.push('/');
@@ -49,10 +51,14 @@ mod tests {
             (b"a/./b", "a/b"),
             (b"a\xff", "a\\xff"),
             (b"...", "..."),
+            (b"a/../b", "b"),
+            (b"a/b/..", "a"),
+            (b"./a/b/../../c/", "c"),
+            (b"a/..", ""),
         ] {
             assert_eq!(normalize(name).as_deref(), Ok(expected));
         }
-        for name in [&b"../a"[..], b"a/../../b", b"a/..", b"a\0b"] {
+        for name in [&b"../a"[..], b"a/../../b", b"/..", b"a\0b"] {
             assert!(normalize(name).is_err());
         }
     }

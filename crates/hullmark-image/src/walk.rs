@@ -9,7 +9,7 @@ use hullmark_types::{Diagnostic, Digest, DigestAlgorithm, Hasher};
 use crate::Limits;
 use crate::compression::{self, Compression};
 use crate::path;
-use crate::tar::{Expanded, Kind, Member, TarError, TarReader};
+use crate::tar::{Expanded, Kind, Member, TarError, TarReader, TooManyZeros};
 
 /// What a file system entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -317,7 +317,8 @@ impl Walk<'_> {
             _ => self.visitor.entry(&entry, &mut io::empty()),
         };
         if let Err(error) = visited {
-            self.gap("unreadable-file", &entry.path, error.to_string());
+            let code = if TooManyZeros::is(&error) { "limit-holes" } else { "unreadable-file" };
+            self.gap(code, &entry.path, error.to_string());
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use hullmark_image::{Entry, EntryKind, LayerOutcome, LayerVisitor, Limits, walk_layer};
-use hullmark_testkit::{Compression, TarBuilder, compress, header};
+use hullmark_testkit::{Compression, TarBuilder, compress, header, patched};
 use proptest::prelude::*;
 
 /// Writes one line for each entry, with the content of files.
@@ -38,17 +38,6 @@ fn codes(outcome: &LayerOutcome) -> Vec<&str> {
     outcome.diagnostics.iter().map(|diagnostic| diagnostic.code.as_str()).collect()
 }
 
-/// A header block with other bytes at some places, and its checksum made right again.
-fn patched(mut block: [u8; 512], patches: &[(usize, &[u8])]) -> [u8; 512] {
-    for (start, bytes) in patches {
-        block[*start..*start + bytes.len()].copy_from_slice(bytes);
-    }
-    block[148..156].copy_from_slice(b"        ");
-    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
-    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    block
-}
-
 /// The entries, and the codes of the diagnostics.
 fn check(bytes: &[u8], entries: &[&str], expected_codes: &[&str]) {
     let (lines, outcome) = walk(bytes, &Limits::default());
@@ -69,8 +58,9 @@ fn names_that_leave_the_root_are_refused_and_the_rest_goes_on() {
         .file("b/../../c", "2")
         .hardlink("d", "../../etc/shadow")
         .file("e", "3")
+        .file("f/../g", "4")
         .finish();
-    check(&tar, &["file e 3"], &["path-escapes-root", "path-escapes-root", "path-escapes-root"]);
+    check(&tar, &["file e 3", "file g 4"], &["path-escapes-root", "path-escapes-root", "path-escapes-root"]);
 }
 
 #[test]

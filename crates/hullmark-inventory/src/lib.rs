@@ -3,7 +3,7 @@
 //! An [`Extractor`] selects files and parses them into an [`Extraction`]. A [`LayerCollector`] offers it the files of
 //! one layer; the [`LayerInventory`] that results depends on that layer alone. [`merge()`] puts the layers on top of each
 //! other, so that what a layer hides is gone, and names for each package the layer that brought it. [`build`] does all
-//! of it for an image.
+//! of it for an image. [`MergedView`] says which files there are, which layer brought each, and what was removed.
 //!
 //! Programs are digested on the way: the same pass gives the [`ImageProfile`](hullmark_types::ImageProfile) that the agent
 //! holds a running container to.
@@ -23,6 +23,7 @@ mod root;
 mod text;
 mod third_party;
 mod unsupported;
+mod view;
 mod visitor;
 
 pub use extraction::{
@@ -32,4 +33,5 @@ pub use extractor::{DEFAULT_MAX_FILE_SIZE, Extractor, FileFacts, HEAD_LENGTH, Op
 pub use extractors::{extractor_set_version, reference_table};
 pub use layer::{LayerCollector, LayerInventory};
 pub use merge::merge;
+pub use view::{DeletedEntry, MergedView, Removal, ViewEntry, ViewKind};
 pub use visitor::{InventoryVisitor, build, build_with_profile};

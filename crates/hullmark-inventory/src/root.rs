@@ -8,6 +8,7 @@ use crate::layer::{
     Content, LayerInventory, MAX_PATH_LENGTH, Node, child_range, unread_by, unread_hard_link,
 };
 use crate::program::Program;
+use crate::view::{Record, Removal};
 
 /// As many symbolic links are followed for one path as Linux follows.
 const MAX_LINKS: usize = 40;
@@ -55,23 +56,42 @@ pub(crate) struct Root<'a> {
     replaced: BTreeMap<String, Diagnostic>,
     /// The last directory that was resolved, and where it led: entries come in groups.
     last_directory: Option<(String, String)>,
+    /// What is noted for a view, if one is wanted.
+    record: Option<Record>,
 }
 
 impl<'a> Root<'a> {
+    /// One that notes directories and what is removed.
+    pub(crate) fn recording() -> Self {
+        Self { record: Some(Record::default()), ..Self::default() }
+    }
+
+    /// What was noted.
+    pub(crate) fn into_record(self) -> Record {
+        self.record.unwrap_or_default()
+    }
+
     /// Applies a layer: first what it removes from lower layers, then what it brings.
     pub(crate) fn apply(&mut self, index: u32, layer: &'a LayerInventory) {
         self.last_directory = None;
+        if let Some(record) = &mut self.record {
+            record.begin(index);
+        }
         let links = self.lower_hard_links(layer);
+        self.removing_by(Removal::OpaqueDirectory);
         for directory in &layer.opaque_directories {
             self.remove_children(directory);
         }
+        self.removing_by(Removal::Whiteout);
         for path in &layer.whiteouts {
             let real = self.real_place(path);
             self.remove_tree(&real);
         }
         self.last_directory = None;
+        self.removing_by(Removal::Replaced);
         for path in &layer.directories {
             let real = self.real_place(path);
+            self.make_way(&real);
             self.remove(&real);
             self.last_directory = None;
         }
@@ -94,6 +114,15 @@ impl<'a> Root<'a> {
             };
             let real = self.real_place(path);
             self.insert(real, Live { layer: index, node });
+        }
+        if self.record.is_some() {
+            // Only now do all links stand through which a directory may be named.
+            for path in &layer.directories {
+                let real = self.real_path(path);
+                if let Some(record) = &mut self.record {
+                    record.directory(real);
+                }
+            }
         }
         let present = &self.present;
         self.since.retain(|identity, _| present.contains_key(identity));
@@ -220,15 +249,25 @@ impl<'a> Root<'a> {
         Some(if unread.is_empty() { node.clone() } else { LiveNode::UnreadLink(target, file.program) })
     }
 
-    fn insert(&mut self, path: String, live: Live<'a>) {
-        // A file where a directory has to be gives way to the directory.
-        let mut ancestor = path.as_str();
+    fn removing_by(&mut self, removal: Removal) {
+        if let Some(record) = &mut self.record {
+            record.removing_by(removal);
+        }
+    }
+
+    /// A file where a directory has to be gives way to the directory.
+    fn make_way(&mut self, path: &str) {
+        let mut ancestor = path;
         while let Some((parent, _)) = ancestor.rsplit_once('/') {
             ancestor = parent;
             if self.nodes.get(parent).is_some_and(|known| !matches!(known.node, LiveNode::Symlink(_))) {
                 self.remove(parent);
             }
         }
+    }
+
+    fn insert(&mut self, path: String, live: Live<'a>) {
+        self.make_way(&path);
         let old = self.nodes.get(&path).map(|live| packages(live).count()).unwrap_or(0);
         let old_kind = self.nodes.get(&path).and_then(|live| packages(live).next()).map(|(kind, ..)| kind);
         self.remove_tree(&path);
@@ -253,6 +292,9 @@ impl<'a> Root<'a> {
     fn remove(&mut self, path: &str) {
         self.replaced.remove(path);
         if let Some(live) = self.nodes.remove(path) {
+            if let Some(record) = &mut self.record {
+                record.removed(path, &live.node, live.layer);
+            }
             for identity in packages(&live) {
                 if let Some(count) = self.present.get_mut(&identity) {
                     *count -= 1;
@@ -266,6 +308,9 @@ impl<'a> Root<'a> {
 
     fn remove_tree(&mut self, path: &str) {
         self.remove(path);
+        if let Some(record) = &mut self.record {
+            record.directory_removed(path);
+        }
         self.remove_children(path);
     }
 
@@ -278,6 +323,9 @@ impl<'a> Root<'a> {
         };
         for path in below {
             self.remove(&path);
+        }
+        if let Some(record) = &mut self.record {
+            record.directories_removed((!path.is_empty()).then(|| child_range(path)));
         }
     }
 }

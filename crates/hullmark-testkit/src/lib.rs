@@ -1,6 +1,6 @@
 //! Builds tars, images, registries and feeds for tests. A dev-dependency only: it panics when it is misused.
 //!
-//! [`TarBuilder`] writes any tar, well-formed or not; [`ImageBuilder`] makes archives and layouts of layers;
+//! [`TarBuilder`] writes any tar, well-formed or not, and [`in_parts`], [`zstd_window`], [`estargz`] and their like any compressed stream; [`ImageBuilder`] makes archives and layouts of layers;
 //! [`Server`] serves files or a registry on the loopback interface, [`RegistryBuilder`] a registry with several repositories; [`FeedBuilder`] lays out advisory feeds.
 #![allow(
     clippy::unwrap_used,
@@ -12,6 +12,7 @@
 )]
 
 mod feed;
+mod framing;
 mod image;
 mod registry;
 mod server;
@@ -20,10 +21,14 @@ mod tar;
 use std::path::{Path, PathBuf};
 
 pub use feed::FeedBuilder;
+pub use framing::{
+    Seekable, empty_gzip_member, estargz, gzip_with_all_fields, in_parts, skippable_frame, zstd_chunked,
+    zstd_repeat, zstd_window,
+};
 pub use image::{Compression, ImageBuilder, compress};
 pub use registry::{OCI_INDEX, OCI_MANIFEST, RegistryBuilder};
 pub use server::{Answer, Asked, Server, registry};
-pub use tar::{TarBuilder, header};
+pub use tar::{GNU_MAGIC, SparseFormat, TarBuilder, V7_MAGIC, base256, header, patched, pax_records};
 
 /// The root of the workspace.
 pub fn workspace_root() -> PathBuf {

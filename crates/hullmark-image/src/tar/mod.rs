@@ -11,7 +11,7 @@ pub(crate) use header::looks_like_tar;
 use header::{BLOCK, Block, checksum_holds, field, number, until_zero};
 use pax::Records;
 use sparse::Announced;
-pub(crate) use sparse::{Expanded, Map};
+pub(crate) use sparse::{Expanded, Map, TooManyZeros};
 
 /// The largest pax record set or GNU long name, as in Go.
 const MAX_SPECIAL: u64 = 1 << 20;

@@ -121,6 +121,18 @@ pub(crate) fn announced(records: &Records) -> Announced {
     }
 }
 
+/// The zeros of sparse files are as many as may be made up in one layer.
+#[derive(Debug, thiserror::Error)]
+#[error("the sparse files of the layer have more zeros than the limit on its size; the rest was not read")]
+pub(crate) struct TooManyZeros;
+
+impl TooManyZeros {
+    /// Whether an error is this one.
+    pub(crate) fn is(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<Self>())
+    }
+}
+
 /// Reads a sparse file as it was: the stored parts, and zeros between them.
 pub(crate) struct Expanded<'a> {
     pub(crate) stored: &'a mut dyn Read,
@@ -158,11 +170,8 @@ impl Read for Expanded<'_> {
                 let wanted = at_most(part.map_or(self.size, |part| part.offset), buffer.len());
                 let zeros = buffer.get_mut(..wanted).unwrap_or_default();
                 zeros.fill(0);
-                *self.zeros_left = self.zeros_left.checked_sub(wanted as u64).ok_or_else(|| {
-                    io::Error::other(
-                        "the sparse files of the layer have more zeros than the limit on its size",
-                    )
-                })?;
+                let left = self.zeros_left.checked_sub(wanted as u64);
+                *self.zeros_left = left.ok_or_else(|| io::Error::other(TooManyZeros))?;
                 wanted
             }
         };
