@@ -4,18 +4,11 @@
 //! real ones. Then the commands that a user would type are typed ([`story`]), and what they must show is checked.
 //! `docs/demo.md` describes it for users.
 
-mod archive;
 mod assemble;
 mod changes;
-mod deb;
-mod fetch;
 mod image;
-mod index;
 mod lifecycle;
-mod resolve;
 mod story;
-mod time;
-mod tree;
 
 use std::path::PathBuf;
 use std::time::Instant;

@@ -41,7 +41,13 @@ pub(crate) const NARROWED: &[(&str, &[&str])] = &[
 pub(crate) const TESTKIT: &str = "hullmark-testkit";
 
 /// Crates beside the layers. Nothing of the product depends on them, except tests on [`TESTKIT`].
-pub(crate) const BESIDE: &[&str] = &[TESTKIT, "xtask"];
+pub(crate) const BESIDE: &[&str] = &[TESTKIT, BENCH, "xtask"];
+
+/// What `cargo xtask bench` runs.
+pub(crate) const BENCH: &str = "hullmark-bench";
+
+/// Crates that do not live below `crates/`, and where they do.
+pub(crate) const ELSEWHERE: &[(&str, &str)] = &[(BENCH, "bench"), ("xtask", "xtask")];
 
 /// The only crate that may contain unsafe code.
 pub(crate) const UNSAFE: &str = "hullmark-mmap";

@@ -1,9 +1,11 @@
-//! Developer tasks: `cargo xtask test`, `tidy`, `demo` and `hook`.
+//! Developer tasks: `cargo xtask test`, `tidy`, `demo`, `bench` and `hook`.
 //!
 //! Each task is one module with a `run` function that says how it ended: [`Ending`]. A task that could not do its
 //! work at all returns an error, which is exit code 2, so that "failed" and "could not tell" are never mixed.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "tasks talk to the developer who typed them")]
 
+mod bench;
+mod debian;
 mod demo;
 mod hook;
 mod layers;
@@ -32,6 +34,19 @@ Tasks:
            --full-feeds     take every advisory feed that answers (slower)
            --lifecycle      tell the whole life of an image: build, registry, deployment, run, audit
            --small          with --lifecycle: a small made image, no network, seconds
+  bench  Measure how fast images are read, against the bare work and other tools (docs/performance.md)
+           prepare          build the images from package registries
+           run              measure; needs --date YYYY-MM-DD
+           summary          write the tables of docs/performance.md from the results
+           lock             pin the Debian packages of today in bench/images/debian.lock
+           --directory DIRECTORY   where the images are [default: target/bench]
+           --images NAME,...       only these of tiny, medium, large, one-layer, many-layers
+           --compressions NAME,... only these of gzip, zstd
+           --runs NUMBER           alternating runs [default: 5]
+           --hullmark FILE         measure this hullmark instead of building one
+           --trivy FILE            measure this Trivy too
+           --syft FILE             measure this Syft too
+           --results FILE          [default: bench/results/results.json]
   hook   Build hullmark-hook as one static file, and print where it is
   help   Print this
 
@@ -57,6 +72,12 @@ fn main() -> ExitCode {
             Ok(options) => demo::run(&options),
             Err(message) => return refuse(&message),
         },
+        ["bench", options @ ..] if !options.iter().any(|word| ["--help", "-h"].contains(word)) => {
+            match bench::Options::parse(options) {
+                Ok(options) => bench::run(&options),
+                Err(message) => return refuse(&message),
+            }
+        }
         ["hook"] => hook::run(),
         ["help" | "--help" | "-h"] | [_, "--help" | "-h"] => return help(),
         [] => return refuse("which task?"),

@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::archive::Suite;
-use super::deb::Package;
-use super::fetch::Fetcher;
 use super::image::{Layer, write};
-use super::index::Offer;
-use super::resolve::close;
-use super::tree::{Entry, Tree};
+use crate::debian::archive::Suite;
+use crate::debian::deb::Package;
+use crate::debian::dpkg::{STATUS, record, status};
+use crate::debian::fetch::Fetcher;
+use crate::debian::index::Offer;
+use crate::debian::resolve::close;
+use crate::debian::tree::{Entry, Tree};
 
 /// The release of the demo. It gets security updates until June 2028.
 const RELEASE: &str = "bookworm";
@@ -137,7 +138,7 @@ fn all(packages: &Packages, modified: u64) -> Tree {
         tree.extend(&package.tree);
         record(&mut tree, package, modified);
     }
-    tree.insert("var/lib/dpkg/status", status(packages.values(), modified));
+    tree.insert(STATUS, status(packages.values().map(|package| package.control.as_str()), modified));
     // The names of the records may carry an architecture.
     tree.insert("var/lib/dpkg/info/format", Entry::file(b"1\n".to_vec(), modified));
     tree
@@ -152,41 +153,15 @@ fn update(everything: &Tree, old: &Packages, new: &Packages, modified: u64) -> T
         later.extend(&package.tree);
         record(&mut later, package, modified);
     }
-    let status = status(installed.values().copied(), modified);
-    later.insert("var/lib/dpkg/status", status.clone());
+    let status = status(installed.values().map(|package| package.control.as_str()), modified);
+    later.insert(STATUS, status.clone());
     later.insert("var/lib/dpkg/info/format", Entry::file(Vec::new(), modified));
     let mut layer = Tree::default();
     for package in new.values() {
         layer.extend(&package.tree);
         record(&mut layer, package, modified);
     }
-    layer.insert("var/lib/dpkg/status", status);
+    layer.insert(STATUS, status);
     layer.hide_removed(everything, &later, modified);
     layer
-}
-
-/// What dpkg keeps of a package in `/var/lib/dpkg/info`.
-fn record(tree: &mut Tree, package: &Package, modified: u64) {
-    let place = format!("var/lib/dpkg/info/{}", package.file_name());
-    let list = package.listed.iter().map(|path| format!("{path}\n")).collect::<String>();
-    tree.insert(&format!("{place}.list"), Entry::file(list.into_bytes(), modified));
-    for (name, content) in &package.extra {
-        tree.insert(&format!("{place}.{name}"), Entry::file(content.clone(), modified));
-    }
-}
-
-/// dpkg's status file: the control paragraph of each package, with its status after the name.
-fn status<'a>(packages: impl Iterator<Item = &'a Package>, modified: u64) -> Entry {
-    let mut text = String::new();
-    for package in packages {
-        for (number, line) in package.control.trim_end().lines().enumerate() {
-            text.push_str(line);
-            text.push('\n');
-            if number == 0 {
-                text.push_str("Status: install ok installed\n");
-            }
-        }
-        text.push('\n');
-    }
-    Entry::file(text.into_bytes(), modified)
 }

@@ -10,9 +10,9 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::fetch::hexadecimal;
-use super::time::Moment;
-use super::tree::{Entry, Tree};
+use crate::debian::fetch::hexadecimal;
+use crate::debian::time::Moment;
+use crate::debian::tree::{Entry, Tree};
 
 /// One layer, compressed.
 #[derive(Debug, Clone)]

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 
 use super::assemble::Images;
 use super::changes::{by_package, compare, read};
-use super::fetch::answers;
 use crate::Ending;
+use crate::debian::fetch::answers;
 use crate::process;
 use crate::workspace::{cargo, root, target};
 

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::Problem;
+use crate::layers::ELSEWHERE;
 use crate::workspace::{Member, Workspace};
 
 const LICENCE: &str = "Apache-2.0";
@@ -37,8 +38,8 @@ fn objections(member: &Member, text: &str) -> Vec<String> {
         objections
             .push("does not use the workspace's lints: write `[lints]` with `workspace = true`".to_owned());
     }
-    let expected =
-        if member.name == "xtask" { "xtask".to_owned() } else { format!("crates/{}", member.name) };
+    let elsewhere = ELSEWHERE.iter().find(|(name, _)| *name == member.name);
+    let expected = elsewhere.map_or_else(|| format!("crates/{}", member.name), |(_, at)| (*at).to_owned());
     if member.directory != expected {
         objections.push(format!("crate `{}` does not live in {expected}", member.name));
     }

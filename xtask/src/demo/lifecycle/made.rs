@@ -8,9 +8,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::super::image::{Layer, write};
-use super::super::time::Moment;
-use super::super::tree::{Entry, Tree};
 use super::Images;
+use crate::debian::time::Moment;
+use crate::debian::tree::{Entry, Tree};
 use crate::{process, system};
 
 /// Programs that busybox is, by the names used in the story.
@@ -52,7 +52,7 @@ pub(super) fn images(directory: &Path) -> Result<Images> {
         let mut tree = Tree::skeleton(0);
         tree.insert("bin/busybox", program(&busybox));
         for applet in APPLETS {
-            let kind = super::super::tree::Kind::Symlink("busybox".to_owned());
+            let kind = crate::debian::tree::Kind::Symlink("busybox".to_owned());
             tree.insert(&format!("bin/{applet}"), Entry { kind, mode: 0o777, ..Entry::file(Vec::new(), 0) });
         }
         tree.insert("bin/from-memory", program(&from_memory));

@@ -10,24 +10,24 @@ use super::fetch::Expected;
 
 /// One binary package that the archive offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Offer {
+pub(crate) struct Offer {
     /// Its name.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Its version.
-    pub(super) version: String,
+    pub(crate) version: String,
     /// `Pre-Depends` and `Depends`, as written.
-    pub(super) depends: Vec<String>,
+    pub(crate) depends: Vec<String>,
     /// Names that it also stands for.
-    pub(super) provides: Vec<String>,
+    pub(crate) provides: Vec<String>,
     /// Where its file is, with the base of its archive.
-    pub(super) url: String,
+    pub(crate) url: String,
     /// What its file must be.
-    pub(super) expected: Expected,
+    pub(crate) expected: Expected,
 }
 
 /// What an archive offers, by name.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Index {
+pub(crate) struct Index {
     offers: BTreeMap<String, Offer>,
     providers: BTreeMap<String, Vec<String>>,
 }
@@ -37,7 +37,7 @@ impl Index {
     ///
     /// # Errors
     /// When a paragraph lacks a field that every package has.
-    pub(super) fn parse(text: &str, base: &str) -> Result<Index> {
+    pub(crate) fn parse(text: &str, base: &str) -> Result<Index> {
         let mut index = Index::default();
         for paragraph in text.split("\n\n").filter(|paragraph| !paragraph.trim().is_empty()) {
             let offer = offer(paragraph, base)?;
@@ -50,7 +50,7 @@ impl Index {
     ///
     /// # Errors
     /// When a version does not parse.
-    pub(super) fn with(mut self, other: &Index) -> Result<Index> {
+    pub(crate) fn with(mut self, other: &Index) -> Result<Index> {
         for offer in other.offers.values() {
             self.add(offer.clone())?;
         }
@@ -58,12 +58,12 @@ impl Index {
     }
 
     /// The package of this name.
-    pub(super) fn get(&self, name: &str) -> Option<&Offer> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Offer> {
         self.offers.get(name)
     }
 
     /// The packages that stand for this name, in the order of their names.
-    pub(super) fn providers(&self, name: &str) -> &[String] {
+    pub(crate) fn providers(&self, name: &str) -> &[String] {
         self.providers.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
@@ -121,7 +121,7 @@ fn offer(paragraph: &str, base: &str) -> Result<Offer> {
 }
 
 /// The value of a field that stands on one line.
-pub(super) fn field<'a>(paragraph: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn field<'a>(paragraph: &'a str, name: &str) -> Option<&'a str> {
     paragraph.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
@@ -130,7 +130,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A paragraph of an index.
-    pub(in crate::demo) fn paragraph(name: &str, version: &str, more: &str) -> String {
+    pub(crate) fn paragraph(name: &str, version: &str, more: &str) -> String {
         format!(
             "Package: {name}\nVersion: {version}\nFilename: pool/{name}_{version}.deb\nSize: 1\nSHA256: 00\n{more}\n"
         )

@@ -18,11 +18,11 @@ const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// One suite as it is today.
 #[derive(Debug)]
-pub(super) struct Suite {
+pub(crate) struct Suite {
     /// What it offers.
-    pub(super) index: Index,
+    pub(crate) index: Index,
     /// When it was made.
-    pub(super) date: Moment,
+    pub(crate) date: Moment,
 }
 
 impl Suite {
@@ -30,7 +30,7 @@ impl Suite {
     ///
     /// # Errors
     /// When the archive cannot be reached, does not verify, or is not understood.
-    pub(super) fn fetch(fetcher: &Fetcher, base: &str, suite: &str, directory: &Path) -> Result<Suite> {
+    pub(crate) fn fetch(fetcher: &Fetcher, base: &str, suite: &str, directory: &Path) -> Result<Suite> {
         let place = format!("{base}/dists/{suite}");
         let release = fetcher.fetch(&format!("{place}/InRelease"))?;
         let kept = directory.join(format!("{suite}.InRelease"));

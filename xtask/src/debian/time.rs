@@ -7,11 +7,11 @@ const MONTHS: [&str; 12] =
 
 /// A moment in UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Moment {
+pub(crate) struct Moment {
     /// Seconds since 1970, for files.
-    pub(super) seconds: u64,
+    pub(crate) seconds: u64,
     /// RFC 3339, for images.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 impl Moment {
@@ -19,7 +19,7 @@ impl Moment {
     ///
     /// # Errors
     /// When the text has another form.
-    pub(super) fn parse(text: &str) -> Result<Moment> {
+    pub(crate) fn parse(text: &str) -> Result<Moment> {
         parse(text).with_context(|| format!("`{text}` is not a date such as `Sat, 11 Jul 2026 10:16:37 UTC`"))
     }
 }

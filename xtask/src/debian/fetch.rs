@@ -18,16 +18,16 @@ fn program() -> Option<&'static str> {
 
 /// What a file must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Expected {
+pub(crate) struct Expected {
     /// Hexadecimal SHA-256.
-    pub(super) sha256: String,
+    pub(crate) sha256: String,
     /// Length in bytes.
-    pub(super) size: u64,
+    pub(crate) size: u64,
 }
 
 /// Fetches files and keeps those whose content is known beforehand.
 #[derive(Debug)]
-pub(super) struct Fetcher {
+pub(crate) struct Fetcher {
     cache: PathBuf,
     program: &'static str,
 }
@@ -37,7 +37,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// When the directory cannot be made, or this machine has neither `curl` nor `wget`.
-    pub(super) fn new(cache: PathBuf) -> Result<Fetcher> {
+    pub(crate) fn new(cache: PathBuf) -> Result<Fetcher> {
         fs::create_dir_all(&cache)
             .with_context(|| format!("cannot make the directory {}", cache.display()))?;
         if program().is_none() {
@@ -53,7 +53,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// When it cannot be fetched.
-    pub(super) fn fetch(&self, url: &str) -> Result<Vec<u8>> {
+    pub(crate) fn fetch(&self, url: &str) -> Result<Vec<u8>> {
         let partial = self.cache.join("partial");
         self.download(url, &partial)?;
         let bytes = fs::read(&partial).with_context(|| format!("cannot read {}", partial.display()))?;
@@ -65,7 +65,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// When it cannot be fetched, or is not what it must be.
-    pub(super) fn fetch_verified(&self, url: &str, expected: &Expected) -> Result<Vec<u8>> {
+    pub(crate) fn fetch_verified(&self, url: &str, expected: &Expected) -> Result<Vec<u8>> {
         let kept = self.cache.join(&expected.sha256);
         if let Ok(bytes) = fs::read(&kept)
             && hexadecimal(&bytes) == expected.sha256
@@ -109,7 +109,7 @@ impl Fetcher {
 }
 
 /// Whether a server answers at all, be it with a refusal.
-pub(super) fn answers(url: &str) -> bool {
+pub(crate) fn answers(url: &str) -> bool {
     let limits = ["--silent", "--connect-timeout", "5", "--max-time", "10", "--output"];
     process::succeeds("curl", &[limits.as_slice(), &[NOWHERE, url]].concat())
 }
@@ -136,7 +136,7 @@ fn verify(url: &str, bytes: &[u8], expected: &Expected) -> Result<()> {
 }
 
 /// The SHA-256 of some bytes, in hexadecimal.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -13,7 +13,7 @@ use super::index::{Index, Offer};
 ///
 /// # Errors
 /// When a package depends on something that the index does not offer.
-pub(super) fn close<'a>(index: &'a Index, wanted: &[&str]) -> Result<BTreeMap<&'a str, &'a Offer>> {
+pub(crate) fn close<'a>(index: &'a Index, wanted: &[&str]) -> Result<BTreeMap<&'a str, &'a Offer>> {
     let mut chosen: BTreeMap<&str, &Offer> = BTreeMap::new();
     let mut open: Vec<&Offer> = Vec::new();
     for name in wanted {

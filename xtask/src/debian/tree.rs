@@ -1,6 +1,6 @@
 //! A file system in memory, and the layers made of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use anyhow::{Context, Result};
@@ -11,7 +11,7 @@ const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
 
 /// What stands at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A directory.
     Directory,
     /// A file with its content.
@@ -24,18 +24,18 @@ pub(super) enum Kind {
 
 /// What stands at a path, with its attributes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) kind: Kind,
-    pub(super) mode: u32,
-    pub(super) uid: u64,
-    pub(super) gid: u64,
+pub(crate) struct Entry {
+    pub(crate) kind: Kind,
+    pub(crate) mode: u32,
+    pub(crate) uid: u64,
+    pub(crate) gid: u64,
     /// Seconds since 1970.
-    pub(super) modified: u64,
+    pub(crate) modified: u64,
 }
 
 impl Entry {
     /// A file that anyone may read.
-    pub(super) fn file(content: Vec<u8>, modified: u64) -> Entry {
+    pub(crate) fn file(content: Vec<u8>, modified: u64) -> Entry {
         Entry { kind: Kind::File(content), mode: 0o644, uid: 0, gid: 0, modified }
     }
 
@@ -46,13 +46,13 @@ impl Entry {
 
 /// Entries by their path, which has no slash at either end. The directories of [`MERGED`] are moved to `usr`.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     entries: BTreeMap<String, Entry>,
 }
 
 impl Tree {
     /// The links in the old places of the merged directories.
-    pub(super) fn skeleton(modified: u64) -> Tree {
+    pub(crate) fn skeleton(modified: u64) -> Tree {
         let mut tree = Tree::default();
         for name in MERGED {
             let kind = Kind::Symlink(format!("usr/{name}"));
@@ -63,7 +63,7 @@ impl Tree {
     }
 
     /// Put something at a path, with the directories above it. A directory does not replace what is there.
-    pub(super) fn insert(&mut self, path: &str, mut entry: Entry) {
+    pub(crate) fn insert(&mut self, path: &str, mut entry: Entry) {
         let path = merge(path);
         if path.is_empty() {
             return;
@@ -82,14 +82,14 @@ impl Tree {
     }
 
     /// Put everything of another tree into this one.
-    pub(super) fn extend(&mut self, other: &Tree) {
+    pub(crate) fn extend(&mut self, other: &Tree) {
         for (path, entry) in &other.entries {
             self.insert(path, entry.clone());
         }
     }
 
     /// Hide, in the layers below this one, what an earlier tree has and a later one does not.
-    pub(super) fn hide_removed(&mut self, earlier: &Tree, later: &Tree, modified: u64) {
+    pub(crate) fn hide_removed(&mut self, earlier: &Tree, later: &Tree, modified: u64) {
         for (path, entry) in &earlier.entries {
             if entry.kind != Kind::Directory && !later.entries.contains_key(path) {
                 let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
@@ -102,14 +102,29 @@ impl Tree {
     ///
     /// # Errors
     /// When writing fails, or a path is too long for a tar.
-    pub(super) fn write<W: Write>(&self, to: W) -> Result<W> {
+    pub(crate) fn write<W: Write>(&self, to: W) -> Result<W> {
         let mut builder = Builder::new(to);
+        self.append(&mut builder, &mut BTreeSet::new())?;
+        Ok(builder.into_inner()?)
+    }
+
+    /// Write the tree into a tar that others are written into too; what is there already is left out.
+    ///
+    /// # Errors
+    /// When writing fails, or a path is too long for a tar.
+    pub(crate) fn append<W: Write>(
+        &self,
+        builder: &mut Builder<W>,
+        present: &mut BTreeSet<String>,
+    ) -> Result<()> {
         let is_link = |entry: &Entry| matches!(entry.kind, Kind::Hardlink(_));
         let first = self.entries.iter().filter(|(_, entry)| !is_link(entry));
         for (path, entry) in first.chain(self.entries.iter().filter(|(_, entry)| is_link(entry))) {
-            append(&mut builder, path, entry).with_context(|| format!("/{path}"))?;
+            if present.insert(path.clone()) {
+                append(builder, path, entry).with_context(|| format!("/{path}"))?;
+            }
         }
-        Ok(builder.into_inner()?)
+        Ok(())
     }
 }
 

@@ -11,15 +11,15 @@ use super::tree::{Entry, Kind, Tree};
 
 /// A package, unpacked in memory.
 #[derive(Debug)]
-pub(super) struct Package {
+pub(crate) struct Package {
     /// The control paragraph, as dpkg keeps it.
-    pub(super) control: String,
+    pub(crate) control: String,
     /// The other files of the control archive, such as `md5sums`.
-    pub(super) extra: BTreeMap<String, Vec<u8>>,
+    pub(crate) extra: BTreeMap<String, Vec<u8>>,
     /// Every path of the data archive as dpkg lists it (`/.`, `/usr`, `/usr/bin/perl`), in the order of the archive.
-    pub(super) listed: Vec<String>,
+    pub(crate) listed: Vec<String>,
     /// The content of the data archive.
-    pub(super) tree: Tree,
+    pub(crate) tree: Tree,
 }
 
 impl Package {
@@ -27,7 +27,7 @@ impl Package {
     ///
     /// # Errors
     /// When the file is not such a package, or is compressed in a way that is not known here.
-    pub(super) fn unpack(bytes: &[u8]) -> Result<Package> {
+    pub(crate) fn unpack(bytes: &[u8]) -> Result<Package> {
         let members = members(bytes)?;
         let mut extra = BTreeMap::new();
         each_entry(&member(&members, "control.tar")?, |path, entry| {
@@ -46,12 +46,12 @@ impl Package {
     }
 
     /// A field of the control paragraph.
-    pub(super) fn field(&self, name: &str) -> &str {
+    pub(crate) fn field(&self, name: &str) -> &str {
         field(&self.control, name).unwrap_or_default()
     }
 
     /// The name under which dpkg keeps the package's files: with the architecture where several can be installed.
-    pub(super) fn file_name(&self) -> String {
+    pub(crate) fn file_name(&self) -> String {
         let name = self.field("Package");
         if self.field("Multi-Arch") == "same" {
             format!("{name}:{}", self.field("Architecture"))
