@@ -8,10 +8,10 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use crate::compression::{self, Compression};
+use crate::compression::{self, Decompressed};
 use crate::path;
 use crate::tar::{Kind, TarError, TarReader};
-use crate::{ImageError, Limits};
+use crate::{AcquireOptions, ImageError, Memory};
 
 /// The longest name or link of a member that is kept, in bytes. No part of an image has one so long.
 const MAX_NAME: usize = 4096;
@@ -53,7 +53,8 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Self, ImageError> {
+    pub(crate) fn open(path: &Path, options: &AcquireOptions) -> Result<Self, ImageError> {
+        let limits = &options.limits;
         let mut archive = Self {
             path: path.to_owned(),
             compressed: false,
@@ -67,14 +68,14 @@ impl Archive {
         };
         let mut file = archive.file()?;
         let size = file.metadata().map_err(|source| archive.io(source))?.len();
-        match compression::open(&mut file).map_err(|source| archive.io(source))? {
+        match compression::open(&mut file, options.memory.archives()).map_err(|source| archive.io(source))? {
             None => {
                 return Err(
                     archive.malformed("it is neither a tar nor a gzip or zstd compressed tar".to_owned())
                 );
             }
-            Some((Compression::None, _)) => {}
-            Some((_, mut reader)) => {
+            Some(Decompressed::None(_)) => {}
+            Some(mut reader) => {
                 archive.compressed = true;
                 let grown = size.saturating_mul(limits.max_ratio).max(limits.ratio_floor);
                 archive.max_size = limits.max_image_size.min(grown);
@@ -95,6 +96,11 @@ impl Archive {
                 Err(ImageError::Limit { place: self.path.display().to_string(), problem: problem.clone() })
             }
         }
+    }
+
+    /// Whether members have to be read in the order in which they stand.
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.compressed
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -139,26 +145,20 @@ impl Archive {
         Ok(Some(bytes))
     }
 
-    /// Opens members one after the other, each place once for each index with it, in the order in which they stand when that
-    /// is cheaper.
+    /// Opens members of a compressed archive in the order in which they stand, each place once for each index with it.
     pub(crate) fn visit(
         &self,
         mut places: Vec<(Place, usize)>,
-        visit: &mut dyn FnMut(usize, &mut dyn Read) -> Result<(), ImageError>,
+        memory: &Memory,
+        visit: &mut dyn FnMut(usize, &mut (dyn Read + Send)) -> Result<(), ImageError>,
     ) -> Result<(), ImageError> {
-        if !self.compressed {
-            for (place, index) in places {
-                visit(index, &mut self.at(place)?)?;
-            }
-            return Ok(());
-        }
         places.sort_unstable();
         // The same layer may stand in the list twice; then the archive is read once more for it.
         for _ in 0..MAX_PASSES {
             if places.is_empty() {
                 return Ok(());
             }
-            places = self.pass(&places, visit)?;
+            places = self.pass(&places, memory, visit)?;
         }
         Err(ImageError::Limit {
             place: self.path.display().to_string(),
@@ -170,12 +170,13 @@ impl Archive {
     fn pass(
         &self,
         places: &[(Place, usize)],
-        visit: &mut dyn FnMut(usize, &mut dyn Read) -> Result<(), ImageError>,
+        memory: &Memory,
+        visit: &mut dyn FnMut(usize, &mut (dyn Read + Send)) -> Result<(), ImageError>,
     ) -> Result<Vec<(Place, usize)>, ImageError> {
         let mut again = Vec::new();
         let mut file = self.file()?;
-        let opened = compression::open(&mut file).map_err(|source| self.io(source))?;
-        let Some((_, mut stream)) = opened else {
+        let opened = compression::open(&mut file, memory.archives()).map_err(|source| self.io(source))?;
+        let Some(mut stream) = opened else {
             return Err(self.malformed("it changed while it was read".to_owned()));
         };
         let mut position = 0;
@@ -205,7 +206,8 @@ impl Archive {
         Ok(again)
     }
 
-    fn at(&self, place: Place) -> Result<io::Take<File>, ImageError> {
+    /// Opens a member of an archive that is not compressed.
+    pub(crate) fn at(&self, place: Place) -> Result<io::Take<File>, ImageError> {
         let mut file = self.file()?;
         file.seek(SeekFrom::Start(place.offset)).map_err(|source| self.io(source))?;
         Ok(file.take(place.size))

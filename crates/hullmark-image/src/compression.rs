@@ -1,8 +1,12 @@
 //! Compression, found out by magic bytes and never by media type.
 
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufReader, Chain, Cursor, Read};
 
+use flate2::bufread::MultiGzDecoder;
+
+use crate::memory::Pool;
 use crate::tar;
+use crate::zstd_frames::ZstdFrames;
 
 /// How a stream is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,27 +22,58 @@ pub enum Compression {
 /// Size of a tar block, enough to see what a stream is.
 const HEAD: usize = 512;
 
-/// The largest window that a zstd frame may ask for, as a power of two: 128 MiB, zstd's own default.
-const ZSTD_WINDOW_LOG: u32 = 27;
+/// How much is read of a stream at a time.
+const BUFFER: usize = 128 * 1024;
 
-/// Opens a stream; `None` when it is neither compressed in a known way nor a tar.
+/// A stream with its first bytes put back in front.
+type Whole<'a, R> = Chain<Cursor<Vec<u8>>, &'a mut R>;
+
+/// The uncompressed bytes of a stream.
+pub(crate) enum Decompressed<'a, R> {
+    None(Whole<'a, R>),
+    Gzip(Box<MultiGzDecoder<BufReader<Whole<'a, R>>>>),
+    Zstd(Box<ZstdFrames<'a, BufReader<Whole<'a, R>>>>),
+}
+
+impl<R: Read> Read for Decompressed<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::None(stream) => stream.read(buffer),
+            Self::Gzip(stream) => stream.read(buffer),
+            Self::Zstd(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl<R> Decompressed<'_, R> {
+    /// How the stream is compressed.
+    pub(crate) fn kind(&self) -> Compression {
+        match self {
+            Self::None(_) => Compression::None,
+            Self::Gzip(_) => Compression::Gzip,
+            Self::Zstd(_) => Compression::Zstd,
+        }
+    }
+}
+
+/// Opens a stream; `None` when it is neither compressed in a known way nor a tar. What the decompression needs that grows with
+/// the stream is taken from `windows`.
 ///
 /// # Errors
 /// When the stream cannot be read.
-pub(crate) fn open<'a>(stream: &'a mut dyn Read) -> io::Result<Option<(Compression, Box<dyn Read + 'a>)>> {
+pub(crate) fn open<'a, R: Read>(
+    stream: &'a mut R,
+    windows: &'a Pool,
+) -> io::Result<Option<Decompressed<'a, R>>> {
     let mut head = Vec::with_capacity(HEAD);
     (&mut *stream).take(HEAD as u64).read_to_end(&mut head)?;
     let compression = sniff(&head);
-    let whole = BufReader::with_capacity(128 * 1024, Cursor::new(head).chain(stream));
-    Ok(Some(match compression {
-        None => return Ok(None),
-        Some(Compression::None) => (Compression::None, Box::new(whole)),
-        Some(Compression::Gzip) => (Compression::Gzip, Box::new(flate2::bufread::MultiGzDecoder::new(whole))),
-        Some(Compression::Zstd) => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(whole)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG)?;
-            (Compression::Zstd, Box::new(decoder))
-        }
+    let whole = Cursor::new(head).chain(stream);
+    let buffered = |whole| BufReader::with_capacity(BUFFER, whole);
+    Ok(compression.map(|compression| match compression {
+        Compression::None => Decompressed::None(whole),
+        Compression::Gzip => Decompressed::Gzip(Box::new(MultiGzDecoder::new(buffered(whole)))),
+        Compression::Zstd => Decompressed::Zstd(Box::new(ZstdFrames::new(buffered(whole), windows))),
     }))
 }
 

@@ -63,8 +63,11 @@ pub(crate) fn open(
         diagnostics: oci::about_layers(&layers),
         config: Some(configuration.config),
         layers,
-        source: Source::Archive { archive, places },
+        source: Source::archive(archive, places),
         limits: options.limits.clone(),
+        memory: options.memory.clone(),
+        threads: options.threads,
+        verify_diff_ids: options.verify_diff_ids,
     })
 }
 

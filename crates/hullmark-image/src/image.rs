@@ -1,8 +1,11 @@
 //! An image: what it is, and the walk over its layers.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use hullmark_http::ClientOptions;
 use hullmark_types::{Diagnostic, Digest, ImageConfig, LayerInfo, Platform, Subject};
@@ -10,9 +13,8 @@ use hullmark_types::{Diagnostic, Digest, ImageConfig, LayerInfo, Platform, Subje
 use crate::archive::{Archive, Place};
 use crate::oci::Blob;
 use crate::registry::Repository;
-use crate::{
-    ImageError, ImageVisitor, LayerOutcome, Limits, Target, docker_archive, oci, rootfs, walk_layer,
-};
+use crate::walk::{Reading, walk_blob};
+use crate::{ImageError, ImageVisitor, LayerOutcome, Limits, Memory, Target, docker_archive, oci, rootfs};
 
 /// How images are got.
 #[derive(Debug, Clone)]
@@ -25,10 +27,17 @@ pub struct AcquireOptions {
     pub auth_file: Option<PathBuf>,
     /// Hard limits.
     pub limits: Limits,
+    /// The memory for reading.
+    pub memory: Memory,
+    /// How many layers are read at the same time.
+    pub threads: usize,
+    /// Whether the uncompressed bytes of a layer are digested and compared with the configuration also where the digest of
+    /// the bytes as stored is known and was verified.
+    pub verify_diff_ids: bool,
 }
 
 impl AcquireOptions {
-    /// Linux on this machine's processor, no credentials, the default limits.
+    /// Linux on this machine's processor, no credentials, the default limits; a layer at a time for each processor.
     pub fn new(client: ClientOptions) -> Self {
         let architecture = match std::env::consts::ARCH {
             "x86_64" => "amd64",
@@ -46,12 +55,15 @@ impl AcquireOptions {
             client,
             auth_file: None,
             limits: Limits::default(),
+            memory: Memory::default(),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            verify_diff_ids: false,
         }
     }
 }
 
 /// Is told of the layers as they are read.
-pub trait Progress {
+pub trait Progress: Sync {
     /// A layer begins; `size` is that of its bytes as stored, where it is known.
     fn layer_started(&self, layer: &LayerInfo, size: Option<u64>) {
         let _ = (layer, size);
@@ -60,6 +72,11 @@ pub trait Progress {
     /// More bytes of the layer, as stored, were read.
     fn layer_bytes(&self, layer: u32, bytes: u64) {
         let _ = (layer, bytes);
+    }
+
+    /// The layer is not read, as its content is known.
+    fn layer_recalled(&self, layer: &LayerInfo) {
+        let _ = layer;
     }
 
     /// The layer was read.
@@ -83,19 +100,97 @@ pub struct Image {
     pub(crate) diagnostics: Vec<Diagnostic>,
     pub(crate) source: Source,
     pub(crate) limits: Limits,
+    pub(crate) memory: Memory,
+    pub(crate) threads: usize,
+    pub(crate) verify_diff_ids: bool,
 }
 
-/// Where the bytes of the layers are; nowhere for layers that are stored elsewhere than the image.
+/// Where the bytes of the layers are.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// Members of an archive.
-    Archive { archive: Archive, places: Vec<Option<Place>> },
-    /// Files.
-    Files(Vec<Option<PathBuf>>),
+    /// Where each can be read on its own.
+    Blobs(Box<dyn LayerSource>),
+    /// Members of a compressed archive, which are read in the order in which they stand; nowhere for layers that are stored
+    /// elsewhere than the image.
+    Sequence { archive: Archive, places: Vec<Option<Place>> },
     /// A directory that is the only layer.
     Directory(PathBuf),
-    /// Blobs in a registry.
-    Registry { repository: Box<Repository>, blobs: Vec<Blob> },
+}
+
+/// Layers as stored, which can be read in any order and from several threads.
+pub(crate) trait LayerSource: std::fmt::Debug + Send + Sync {
+    /// Opens the bytes of a layer as stored; `None` for a layer that is stored elsewhere than the image.
+    fn open(&self, index: usize) -> Result<Option<Box<dyn Read + Send + '_>>, ImageError>;
+
+    /// Names where the bytes of a layer come from, for errors.
+    fn place(&self, index: usize) -> String;
+}
+
+/// Layers in files.
+#[derive(Debug)]
+pub(crate) struct Files(pub(crate) Vec<Option<PathBuf>>);
+
+impl LayerSource for Files {
+    fn open(&self, index: usize) -> Result<Option<Box<dyn Read + Send + '_>>, ImageError> {
+        let Some(path) = self.0.get(index).and_then(Option::as_ref) else { return Ok(None) };
+        let file = File::open(path).map_err(|source| ImageError::Io { path: path.clone(), source })?;
+        Ok(Some(Box::new(file)))
+    }
+
+    fn place(&self, index: usize) -> String {
+        self.0.get(index).and_then(Option::as_ref).map(|path| path.display().to_string()).unwrap_or_default()
+    }
+}
+
+/// Layers in an archive that is not compressed.
+#[derive(Debug)]
+struct Members {
+    archive: Archive,
+    places: Vec<Option<Place>>,
+}
+
+impl LayerSource for Members {
+    fn open(&self, index: usize) -> Result<Option<Box<dyn Read + Send + '_>>, ImageError> {
+        let Some(place) = self.places.get(index).copied().flatten() else { return Ok(None) };
+        Ok(Some(Box::new(self.archive.at(place)?)))
+    }
+
+    fn place(&self, _index: usize) -> String {
+        self.archive.path().display().to_string()
+    }
+}
+
+/// Layers in a registry.
+#[derive(Debug)]
+pub(crate) struct RegistryLayers {
+    pub(crate) repository: Box<Repository>,
+    pub(crate) blobs: Vec<Blob>,
+}
+
+impl LayerSource for RegistryLayers {
+    fn open(&self, index: usize) -> Result<Option<Box<dyn Read + Send + '_>>, ImageError> {
+        let Some(Blob { digest, foreign }) = self.blobs.get(index) else { return Ok(None) };
+        match self.repository.blob(digest) {
+            Err(ImageError::Registry { status: 404, .. }) if *foreign => Ok(None),
+            Err(error) => Err(error),
+            Ok(blob) => Ok(Some(Box::new(blob))),
+        }
+    }
+
+    fn place(&self, index: usize) -> String {
+        let digest = self.blobs.get(index).map(|blob| blob.digest.to_string()).unwrap_or_default();
+        format!("{}@{digest}", self.repository.name())
+    }
+}
+
+impl Source {
+    /// Layers that are members of an archive.
+    pub(crate) fn archive(archive: Archive, places: Vec<Option<Place>>) -> Self {
+        match archive.is_compressed() {
+            true => Self::Sequence { archive, places },
+            false => Self::Blobs(Box::new(Members { archive, places })),
+        }
+    }
 }
 
 /// Finds the image that `target` names, and reads its manifest and configuration. No layer is read yet.
@@ -105,15 +200,15 @@ pub(crate) enum Source {
 pub fn open(target: &Target, options: &AcquireOptions) -> Result<Image, ImageError> {
     let image = match target {
         Target::DockerArchive(path, name) => {
-            docker_archive::open(Archive::open(path, &options.limits)?, name.as_deref(), options)
+            docker_archive::open(Archive::open(path, options)?, name.as_deref(), options)
         }
         Target::OciArchive(path, name) => {
-            oci::open_archive(Archive::open(path, &options.limits)?, name.as_deref(), options)
+            oci::open_archive(Archive::open(path, options)?, name.as_deref(), options)
         }
         Target::OciLayout(path, name) => oci::open_layout(path, name.as_deref(), options),
         Target::RootFilesystem(path) => open_rootfs(path.clone(), options),
         Target::Archive(path) => {
-            let archive = Archive::open(path, &options.limits)?;
+            let archive = Archive::open(path, options)?;
             if archive.has("manifest.json") {
                 docker_archive::open(archive, None, options)
             } else if archive.has("index.json") && archive.has("oci-layout") {
@@ -171,9 +266,12 @@ fn open_rootfs(path: PathBuf, options: &AcquireOptions) -> Result<Image, ImageEr
         diagnostics: Vec::new(),
         source: match metadata.is_dir() {
             true => Source::Directory(path),
-            false => Source::Files(vec![Some(path)]),
+            false => Source::Blobs(Box::new(Files(vec![Some(path)]))),
         },
         limits: options.limits.clone(),
+        memory: options.memory.clone(),
+        threads: options.threads,
+        verify_diff_ids: options.verify_diff_ids,
     })
 }
 
@@ -198,126 +296,266 @@ impl Image {
         &self.diagnostics
     }
 
+    /// The memory for reading it.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
     /// Reads every layer once and hands its entries to `visitor`, verifying digests on the way.
     ///
     /// # Errors
     /// When the bytes of a layer cannot be read, or are not those that their digest names. Then nothing that the visitor
-    /// was told may be used.
+    /// was told may be used. Of several layers with an error it is that of the lowest.
     pub fn walk<V: ImageVisitor>(
         &mut self,
         visitor: &mut V,
         progress: &dyn Progress,
     ) -> Result<(), ImageError> {
-        let single = self.layers.len() == 1 && self.subject.digest().is_none();
-        let mut walk = LayerWalk {
-            layers: &self.layers,
-            limits: &self.limits,
-            left: self.limits.max_image_size,
-            visitor,
-            progress,
-            last: None,
-        };
+        let walk = LayerWalk::new(self, &*visitor, progress);
         match &self.source {
-            Source::Archive { archive, places } => {
-                let what = archive.path().display().to_string();
-                let (stored, absent): (Vec<_>, Vec<_>) =
-                    places.iter().zip(0..).partition(|(place, _)| place.is_some());
-                let stored: Vec<(Place, usize)> =
-                    stored.into_iter().filter_map(|(place, index)| Some(((*place)?, index))).collect();
-                archive.visit(stored, &mut |index, blob| walk.blob(index, &what, blob))?;
-                absent.into_iter().for_each(|(_, index)| walk.absent(index));
-            }
-            Source::Files(paths) => {
-                for (index, path) in paths.iter().enumerate() {
-                    let Some(path) = path else {
-                        walk.absent(index);
-                        continue;
-                    };
-                    let mut file =
-                        File::open(path).map_err(|source| ImageError::Io { path: path.clone(), source })?;
-                    walk.blob(index, &path.display().to_string(), &mut file)?;
-                }
-            }
-            Source::Registry { repository, blobs } => {
-                for (index, Blob { digest, foreign }) in blobs.iter().enumerate() {
-                    match repository.blob(digest) {
-                        Err(ImageError::Registry { status: 404, .. }) if *foreign => walk.absent(index),
-                        Err(error) => return Err(error),
-                        Ok(mut blob) => {
-                            walk.blob(index, &format!("{}@{digest}", repository.name()), &mut blob)?;
-                        }
-                    }
-                }
-            }
-            Source::Directory(path) => {
-                let mut layer_visitor = walk.visitor.begin_layer(0);
-                let diagnostics = rootfs::walk(path, walk.limits, &mut layer_visitor);
-                let diagnostics = diagnostics.into_iter().map(|diagnostic| diagnostic.in_layer(0)).collect();
-                walk.visitor.end_layer(0, layer_visitor, diagnostics);
-            }
+            Source::Blobs(source) => walk.all(&**source, self.threads),
+            Source::Sequence { archive, places } => walk.sequence(archive, places)?,
+            Source::Directory(path) => walk.directory(path),
         }
-        let last = walk.last;
+        let AllWalked { outputs, first } = walk.finish()?;
         // A bare file has no digest of its own: that of its bytes is its identity.
-        if let (true, Some(outcome), Some(layer)) = (single, last, self.layers.first_mut()) {
+        let is_bare = self.layers.len() == 1 && self.subject.digest().is_none();
+        if let (true, Some(outcome), Some(layer)) = (is_bare, first, self.layers.first_mut()) {
             layer.digest = outcome.digest;
             layer.diff_id = outcome.diff_id;
         }
+        match outputs {
+            Some(outputs) => {
+                for (index, output) in (0..).zip(outputs) {
+                    visitor.end_layer(index, output);
+                }
+            }
+            None => {
+                let limit = self.limits.max_image_size;
+                let message = format!(
+                    "the layers together have more than {limit} bytes uncompressed; none of them was assessed"
+                );
+                self.diagnostics.push(Diagnostic::gap("limit-image-size", "", message));
+            }
+        }
         Ok(())
     }
+}
+
+/// A layer that was read: what was made of it, and what was found out.
+type Walked<O> = (O, Option<LayerOutcome>);
+
+/// The layers that were read, by their numbers.
+type ByNumber<O> = BTreeMap<usize, Result<Walked<O>, ImageError>>;
+
+/// All layers of an image.
+struct AllWalked<O> {
+    /// What was made of each, base first; nothing when the image is too large.
+    outputs: Option<Vec<O>>,
+    /// What was found out about the first that was read.
+    first: Option<LayerOutcome>,
 }
 
 /// The walk over the layers of an image.
-struct LayerWalk<'a, V> {
+struct LayerWalk<'a, V: ImageVisitor> {
     layers: &'a [LayerInfo],
     limits: &'a Limits,
-    /// Uncompressed bytes that the layers to come may have.
-    left: u64,
-    visitor: &'a mut V,
+    memory: &'a Memory,
+    verify_diff_ids: bool,
+    visitor: &'a V,
     progress: &'a dyn Progress,
-    last: Option<LayerOutcome>,
+    /// Uncompressed bytes of all layers so far.
+    size: AtomicU64,
+    /// No layer from this one on is of use, as this one has an error.
+    end: AtomicUsize,
+    walked: Mutex<ByNumber<V::Output>>,
 }
 
-impl<V: ImageVisitor> LayerWalk<'_, V> {
-    /// Walks a layer; `what` names where its bytes come from.
-    fn blob(&mut self, index: usize, what: &str, blob: &mut dyn Read) -> Result<(), ImageError> {
-        let Some(layer) = self.layers.get(index) else { return Ok(()) };
-        self.progress.layer_started(layer, layer.size);
-        let whole_image = self.left < self.limits.max_layer_size;
-        let limits =
-            Limits { max_layer_size: self.limits.max_layer_size.min(self.left), ..self.limits.clone() };
-        let mut visitor = self.visitor.begin_layer(layer.index);
-        let mut counted = Counted { inner: blob, layer: layer.index, progress: self.progress };
-        let mut outcome = walk_layer(&mut counted, &limits, &mut visitor);
-        self.left = self.left.saturating_sub(outcome.size);
-        verify(layer, &outcome, &format!("{what}, layer {index}"))?;
-        if whole_image {
-            let limit = self.limits.max_image_size;
-            if has(&outcome, &["limit-layer-size"]) {
-                self.left = 0;
-            }
-            for hit in outcome.diagnostics.iter_mut().filter(|hit| hit.code == "limit-layer-size") {
-                *hit = Diagnostic::gap(
-                    "limit-image-size",
-                    "",
-                    format!("the layers have more than {limit} bytes uncompressed; the rest was not read"),
-                );
-            }
+impl<'a, V: ImageVisitor> LayerWalk<'a, V> {
+    fn new(image: &'a Image, visitor: &'a V, progress: &'a dyn Progress) -> Self {
+        Self {
+            layers: &image.layers,
+            limits: &image.limits,
+            memory: &image.memory,
+            verify_diff_ids: image.verify_diff_ids,
+            visitor,
+            progress,
+            size: AtomicU64::new(0),
+            end: AtomicUsize::new(image.layers.len()),
+            walked: Mutex::default(),
         }
-        let diagnostics = outcome.diagnostics.iter().map(|d| d.clone().in_layer(layer.index)).collect();
-        self.visitor.end_layer(layer.index, visitor, diagnostics);
-        self.progress.layer_finished(layer.index);
-        self.last = Some(outcome);
-        Ok(())
     }
 
-    /// Says of a layer that it is stored elsewhere.
-    fn absent(&mut self, index: usize) {
-        let Some(layer) = self.layers.get(index) else { return };
-        let visitor = self.visitor.begin_layer(layer.index);
+    /// The error of the lowest layer that has one, or all layers.
+    fn finish(self) -> Result<AllWalked<V::Output>, ImageError> {
+        let is_too_large = self.is_too_large();
+        let walked = self.walked.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (mut outputs, mut first) = (Vec::with_capacity(walked.len()), None);
+        for (_, layer) in walked {
+            match layer {
+                Ok((output, outcome)) => {
+                    outputs.push(output);
+                    first = first.or(outcome);
+                }
+                // A layer that was broken off has an error too.
+                Err(_) if is_too_large => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(AllWalked { outputs: (!is_too_large).then_some(outputs), first })
+    }
+
+    fn is_too_large(&self) -> bool {
+        self.size.load(Ordering::Relaxed) > self.limits.max_image_size
+    }
+
+    /// Whether it is of no use to go on with a layer.
+    fn is_over(&self, index: usize) -> bool {
+        index >= self.end.load(Ordering::Relaxed) || self.is_too_large()
+    }
+
+    /// Walks all layers, several at a time.
+    fn all(&self, source: &dyn LayerSource, threads: usize) {
+        let mut order = self.distinct();
+        // The largest first, so that no thread ends long before the others.
+        order.sort_by_key(|layers| {
+            let layer = layers.first().and_then(|index| self.layers.get(*index));
+            std::cmp::Reverse(layer.and_then(|layer| layer.size))
+        });
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some(layers) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let Some(index) = layers.first().copied() else { continue };
+                if self.is_over(index) {
+                    continue;
+                }
+                let result = match self.recall(index) {
+                    Some(walked) => Ok(walked),
+                    None => match source.open(index) {
+                        Err(error) => Err(error),
+                        Ok(None) => Ok((self.absent(), None)),
+                        Ok(Some(mut blob)) => self.blob(index, &source.place(index), &mut *blob),
+                    },
+                };
+                self.keep(layers, result);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..threads.clamp(1, order.len().max(1)) {
+                scope.spawn(work);
+            }
+            work();
+        });
+    }
+
+    /// The numbers of the layers; those with the same bytes together.
+    fn distinct(&self) -> Vec<Vec<usize>> {
+        let mut known: BTreeMap<&Digest, usize> = BTreeMap::new();
+        let mut distinct: Vec<Vec<usize>> = Vec::new();
+        for (index, layer) in self.layers.iter().enumerate() {
+            let Some(digest) = layer.digest.as_ref().or(layer.diff_id.as_ref()) else {
+                distinct.push(vec![index]);
+                continue;
+            };
+            let position = *known.entry(digest).or_insert(distinct.len());
+            match distinct.get_mut(position) {
+                // The configuration may say something else of each of them.
+                Some(same) if same.first().is_some_and(|first| self.same(*first, index)) => same.push(index),
+                Some(_) | None => distinct.push(vec![index]),
+            }
+        }
+        distinct
+    }
+
+    fn same(&self, one: usize, other: usize) -> bool {
+        let identity =
+            |index| self.layers.get(index).map(|layer: &LayerInfo| (&layer.digest, &layer.diff_id));
+        identity(one) == identity(other)
+    }
+
+    /// Walks layers in the order in which an archive has them.
+    fn sequence(&self, archive: &Archive, places: &[Option<Place>]) -> Result<(), ImageError> {
+        let what = archive.path().display().to_string();
+        let mut wanted = Vec::new();
+        for (index, place) in places.iter().enumerate() {
+            match (self.recall(index), place) {
+                (Some(walked), _) => self.keep(&[index], Ok(walked)),
+                (None, Some(place)) => wanted.push((*place, index)),
+                (None, None) => self.keep(&[index], Ok((self.absent(), None))),
+            }
+        }
+        archive.visit(wanted, self.memory, &mut |index, blob| {
+            let walked = self.blob(index, &what, blob)?;
+            self.keep(&[index], Ok(walked));
+            Ok(())
+        })
+    }
+
+    /// Walks a directory that is the only layer.
+    fn directory(&self, path: &Path) {
+        let mut layer = self.visitor.begin();
+        let diagnostics = rootfs::walk(path, self.limits, &mut layer);
+        let outcome = LayerOutcome { diagnostics, ..LayerOutcome::default() };
+        self.keep(&[0], Ok((self.visitor.finish(layer, &outcome), None)));
+    }
+
+    fn keep(&self, layers: &[usize], result: Result<Walked<V::Output>, ImageError>) {
+        let mut walked = self.walked.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(made) => walked.extend(layers.iter().map(|index| (*index, Ok(made.clone())))),
+            Err(error) => {
+                if let Some(index) = layers.first() {
+                    self.end.fetch_min(*index, Ordering::Relaxed);
+                    walked.insert(*index, Err(error));
+                }
+            }
+        }
+    }
+
+    /// What was made of a layer before.
+    fn recall(&self, index: usize) -> Option<Walked<V::Output>> {
+        let layer = self.layers.get(index)?;
+        let (output, size) = self.visitor.recall(layer)?;
+        self.size.fetch_add(size, Ordering::Relaxed);
+        self.progress.layer_recalled(layer);
+        Some((output, None))
+    }
+
+    /// Walks a layer; `what` names where its bytes come from.
+    fn blob(
+        &self,
+        index: usize,
+        what: &str,
+        blob: &mut (dyn Read + Send),
+    ) -> Result<Walked<V::Output>, ImageError> {
+        let Some(layer) = self.layers.get(index) else { return Ok((self.absent(), None)) };
+        self.progress.layer_started(layer, layer.size);
+        let mut visitor = self.visitor.begin();
+        let is_over = || self.is_over(index);
+        let mut counted =
+            Counted { inner: blob, layer: layer.index, progress: self.progress, is_over: &is_over };
+        let reading = Reading {
+            limits: self.limits,
+            memory: self.memory,
+            diff_id: layer.digest.is_none() || self.verify_diff_ids,
+            size: &self.size,
+        };
+        let outcome = walk_blob(&mut counted, &reading, &mut visitor);
+        if !self.is_too_large() {
+            verify(layer, &outcome, &format!("{what}, layer {index}"))?;
+        }
+        let output = self.visitor.finish(visitor, &outcome);
+        self.progress.layer_finished(layer.index);
+        Ok((output, Some(outcome)))
+    }
+
+    /// What is made of a layer that is stored elsewhere.
+    fn absent(&self) -> V::Output {
         let message =
             "the layer is not stored with the image, and other addresses are not contacted; it was not read";
-        let diagnostic = Diagnostic::gap("foreign-layer", "", message).in_layer(layer.index);
-        self.visitor.end_layer(layer.index, visitor, vec![diagnostic]);
+        let diagnostics = vec![Diagnostic::gap("foreign-layer", "", message)];
+        let outcome = LayerOutcome { diagnostics, ..LayerOutcome::default() };
+        self.visitor.finish(self.visitor.begin(), &outcome)
     }
 }
 
@@ -357,15 +595,19 @@ fn verify(layer: &LayerInfo, outcome: &LayerOutcome, place: &str) -> Result<(), 
     }
 }
 
-/// Tells of the bytes that pass.
+/// Tells of the bytes that pass, and breaks off when they are of no use any more.
 struct Counted<'a> {
-    inner: &'a mut dyn Read,
+    inner: &'a mut (dyn Read + Send),
     layer: u32,
     progress: &'a dyn Progress,
+    is_over: &'a (dyn Fn() -> bool + Sync),
 }
 
 impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if (self.is_over)() {
+            return Err(io::Error::other("another layer has an error"));
+        }
         let length = self.inner.read(buffer)?;
         self.progress.layer_bytes(self.layer, length as u64);
         Ok(length)

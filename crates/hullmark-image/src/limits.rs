@@ -44,3 +44,18 @@ impl Default for Limits {
         }
     }
 }
+
+/// A limit that the bytes of a layer hit, as the error of a reader. It becomes a diagnostic with this code.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct LimitHit {
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+}
+
+impl LimitHit {
+    /// The limit that an error is about.
+    pub(crate) fn of(error: &std::io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+}

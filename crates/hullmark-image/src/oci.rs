@@ -10,7 +10,7 @@ use crate::archive::Archive;
 use crate::documents::{
     Configuration, Descriptor, ManifestOrIndex, choose, layer_infos, read, read_configuration,
 };
-use crate::image::{Image, Source};
+use crate::image::{Files, Image, Source};
 use crate::{AcquireOptions, ImageError};
 
 /// How deep indexes may be nested.
@@ -42,6 +42,9 @@ impl Described {
             diagnostics: self.diagnostics,
             source,
             limits: options.limits.clone(),
+            memory: options.memory.clone(),
+            threads: options.threads,
+            verify_diff_ids: options.verify_diff_ids,
         }
     }
 }
@@ -60,7 +63,7 @@ pub(crate) fn open_layout(
     let mut fetch = |descriptor: &Descriptor| document(&blob(path, &descriptor.digest), options);
     let described = describe_layout(&place, index, name, options, &mut fetch)?;
     let files = files(path, &described);
-    Ok(described.into_image(Source::Files(files), options))
+    Ok(described.into_image(Source::Blobs(Box::new(Files(files))), options))
 }
 
 /// Opens an image by its digest; the directory needs no `index.json`.
@@ -81,7 +84,7 @@ pub(crate) fn open_blobs(
     let mut described = describe(name, digest.clone(), &bytes, options, &mut fetch)?;
     described.subject.references = vec![name.to_owned()];
     let files = files(path, &described);
-    Ok(described.into_image(Source::Files(files), options))
+    Ok(described.into_image(Source::Blobs(Box::new(Files(files))), options))
 }
 
 /// The path of a blob in a layout.
@@ -134,7 +137,7 @@ pub(crate) fn open_archive(
         let place = archive.place(&name);
         places.push(if layer.foreign { place } else { Some(place.ok_or_else(|| missing(name))?) });
     }
-    Ok(described.into_image(Source::Archive { archive, places }, options))
+    Ok(described.into_image(Source::archive(archive, places), options))
 }
 
 fn describe_layout(

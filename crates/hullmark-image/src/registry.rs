@@ -7,12 +7,15 @@ use serde::Deserialize;
 
 use crate::auth::Authenticator;
 use crate::documents::Descriptor;
-use crate::image::{Image, Source};
+use crate::image::{Image, RegistryLayers, Source};
 use crate::{AcquireOptions, ImageError, oci};
 
 /// The media types that can be read, in the order of preference.
 const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+
+/// How often a request is sent again because the registry wants to know who asks.
+const MAX_CHALLENGES: usize = 2;
 
 /// A repository of a registry, with the right to pull from it.
 #[derive(Debug)]
@@ -55,7 +58,10 @@ pub(crate) fn open(reference: &ImageReference, options: &AcquireOptions) -> Resu
     described.subject.name = reference.to_string();
     described.subject.references = vec![reference.to_string()];
     let blobs = described.blobs.clone();
-    Ok(described.into_image(Source::Registry { repository: Box::new(repository), blobs }, options))
+    Ok(described.into_image(
+        Source::Blobs(Box::new(RegistryLayers { repository: Box::new(repository), blobs })),
+        options,
+    ))
 }
 
 impl Repository {
@@ -102,18 +108,29 @@ impl Repository {
     /// Asks for something; authenticates when the registry says that it must.
     fn get(&self, path: &str, accept: &str) -> Result<Response, ImageError> {
         let address = format!("{}/{path}", self.base);
-        let send = || {
+        let send = |authorization: Option<&hullmark_http::Secret>| {
             let mut request = self.client.get(&address).accept(accept);
-            if let Some(authorization) = self.authenticator.authorization() {
-                request = request.authorization(&authorization);
+            if let Some(authorization) = authorization {
+                request = request.authorization(authorization);
             }
             request.send()
         };
-        let mut response = send()?;
-        if response.status() == 401 {
-            let challenges = response.headers("www-authenticate");
-            self.authenticator.answer(&self.client, &challenges)?;
-            response = send()?;
+        let mut authorization = self.authenticator.authorization();
+        let mut response = send(authorization.as_ref())?;
+        for _ in 0..MAX_CHALLENGES {
+            if response.status() != 401 {
+                break;
+            }
+            let now = self.authenticator.authorization();
+            let exposed = |secret: &Option<hullmark_http::Secret>| {
+                secret.as_ref().map(|secret| secret.expose().to_owned())
+            };
+            // Another thread may have a new token already.
+            if exposed(&now) == exposed(&authorization) {
+                self.authenticator.answer(&self.client, &response.headers("www-authenticate"))?;
+            }
+            authorization = self.authenticator.authorization();
+            response = send(authorization.as_ref())?;
         }
         match response.is_success() {
             true => Ok(response),

@@ -1,15 +1,16 @@
 //! The walk of one layer: decompress, read the tar, hand each entry to a visitor. One pass, bounded memory.
 
-use std::cell::Cell;
 use std::io::{self, Read};
-use std::rc::Rc;
+use std::sync::atomic::AtomicU64;
 
-use hullmark_types::{Diagnostic, Digest, DigestAlgorithm, Hasher};
+use hullmark_types::{Diagnostic, Digest, LayerInfo};
 
-use crate::Limits;
-use crate::compression::{self, Compression};
+use crate::compression::Compression;
+use crate::limits::LimitHit;
 use crate::path;
 use crate::tar::{Expanded, Kind, Member, TarError, TarReader, TooManyZeros};
+use crate::unpack::{Plain, Problem, pipe, unpack};
+use crate::{Limits, Memory};
 
 /// What a file system entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,28 +62,39 @@ pub trait LayerVisitor {
 
 /// Takes the layers of an image.
 ///
-/// Layers come in the order in which the source can give them, each once; what is made of a layer depends on that layer
-/// alone.
-pub trait ImageVisitor {
+/// Layers are read several at a time and in any order; what is made of a layer depends on the bytes of that layer alone.
+pub trait ImageVisitor: Sync {
     /// Takes the entries of one layer.
     type Layer: LayerVisitor;
 
-    /// A layer begins. Layers are counted from 0 at the base.
-    fn begin_layer(&mut self, layer: u32) -> Self::Layer;
+    /// What is made of a layer. A layer that an image has twice is read once and handed over twice.
+    type Output: Clone + Send;
 
-    /// The layer is over; `diagnostics` say what of it could not be read.
-    fn end_layer(&mut self, layer: u32, visitor: Self::Layer, diagnostics: Vec<Diagnostic>);
+    /// A layer begins, whichever it is.
+    fn begin(&self) -> Self::Layer;
+
+    /// The layer was read and verified. What could not be read of it is in the outcome.
+    fn finish(&self, layer: Self::Layer, outcome: &LayerOutcome) -> Self::Output;
+
+    /// What was made of the layer before, and how many bytes it has uncompressed; then it is not read.
+    fn recall(&self, layer: &LayerInfo) -> Option<(Self::Output, u64)> {
+        let _ = layer;
+        None
+    }
+
+    /// Takes what was made of the layer with this number, counted from 0 at the base. Called in this order.
+    fn end_layer(&mut self, layer: u32, output: Self::Output);
 }
 
 /// What the walk of a layer found out besides its entries.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LayerOutcome {
     /// What could not be read.
     pub diagnostics: Vec<Diagnostic>,
     /// Digest of the bytes as stored; `None` when they could not be read to their end.
     pub digest: Option<Digest>,
     /// Digest of the uncompressed bytes, also when the tar they should be is malformed; `None` when they were not read to
-    /// their end.
+    /// their end, or no digest of them was wanted.
     pub diff_id: Option<Digest>,
     /// Bytes as stored.
     pub stored_size: u64,
@@ -98,42 +110,71 @@ pub struct LayerOutcome {
 ///
 /// Never fails: what cannot be read is in the outcome. The bytes of `blob` are read to their end, so that their digest is
 /// known, but after a limit was hit they are no longer decompressed.
-pub fn walk_layer(blob: &mut dyn Read, limits: &Limits, visitor: &mut dyn LayerVisitor) -> LayerOutcome {
-    let mut stored = Hashing::new(blob, true);
-    let stored_count = Rc::clone(&stored.count);
+pub fn walk_layer(
+    blob: &mut (dyn Read + Send),
+    limits: &Limits,
+    visitor: &mut dyn LayerVisitor,
+) -> LayerOutcome {
+    let reading = Reading { limits, memory: &Memory::default(), diff_id: true, size: &AtomicU64::new(0) };
+    walk_blob(blob, &reading, visitor)
+}
+
+/// How a layer is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    pub(crate) limits: &'a Limits,
+    pub(crate) memory: &'a Memory,
+    /// Whether the uncompressed bytes are digested.
+    pub(crate) diff_id: bool,
+    /// The uncompressed bytes of all layers of the image so far, to which those of this layer are added.
+    pub(crate) size: &'a AtomicU64,
+}
+
+/// The same as [`walk_layer`]. One thread reads, digests and decompresses; this one walks.
+pub(crate) fn walk_blob(
+    blob: &mut (dyn Read + Send),
+    reading: &Reading<'_>,
+    visitor: &mut dyn LayerVisitor,
+) -> LayerOutcome {
+    let limits = reading.limits;
     let mut walk =
         Walk { limits, visitor, diagnostics: Vec::new(), entries: 0, zeros_left: limits.max_layer_size };
-    let (mut compression, mut plain_diff_id, mut complete, mut size) = (None, None, false, 0);
-    match compression::open(&mut stored) {
-        Err(error) => walk.gap("malformed-layer", "", error.to_string()),
-        Ok(None) => walk.gap(
+    let unpacked = std::thread::scope(|scope| {
+        let (sink, mut plain) = pipe();
+        let unpacking = scope.spawn(move || unpack(blob, reading, sink));
+        match walk.tar(&mut plain) {
+            TarEnd::Unreadable => {}
+            end => walk.drain(&mut plain, end),
+        }
+        drop(plain);
+        unpacking.join()
+    });
+    let unpacked = match unpacked {
+        Ok(unpacked) => unpacked,
+        Err(panic) => std::panic::resume_unwind(panic),
+    };
+    match &unpacked.problem {
+        Some(Problem::Unknown) => walk.gap(
             "unknown-compression",
             "",
             "the layer is neither gzip, zstd nor an uncompressed tar; other compressions cannot be read",
         ),
-        Ok(Some((kind, reader))) => {
-            compression = Some(kind);
-            let guarded = Guarded { inner: reader, read: 0, limits, stored: Rc::clone(&stored_count), kind };
-            // What is not compressed has the same digest before and after.
-            let mut plain = Hashing::new(guarded, kind != Compression::None);
-            complete = match walk.tar(&mut plain) {
-                TarEnd::Unreadable => false,
-                end => walk.drain(&mut plain, end),
-            };
-            size = plain.count.get();
-            plain_diff_id = plain.hasher.map(Hasher::finish);
-        }
+        Some(Problem::Unopened(message)) => walk.gap("malformed-layer", "", message.clone()),
+        None => {}
     }
-    // A reader that failed once may pretend to be at its end when it is asked again.
-    let rest = io::copy(&mut stored, &mut io::sink());
-    let failure = stored.failure.take().or_else(|| rest.err().map(|error| error.to_string()));
-    if let Some(message) = &failure {
+    if let Some(message) = &unpacked.failure {
         walk.gap("unreadable-layer", "", message.clone());
     }
     let Walk { diagnostics, entries, .. } = walk;
-    let digest = stored.hasher.filter(|_| failure.is_none()).map(Hasher::finish);
-    let diff_id = plain_diff_id.or_else(|| digest.clone()).filter(|_| complete);
-    LayerOutcome { diagnostics, digest, diff_id, stored_size: stored_count.get(), size, entries, compression }
+    LayerOutcome {
+        diagnostics,
+        digest: unpacked.digest,
+        diff_id: unpacked.diff_id,
+        stored_size: unpacked.stored_size,
+        size: unpacked.size,
+        entries,
+        compression: unpacked.compression,
+    }
 }
 
 /// The most diagnostics kept of one layer.
@@ -203,29 +244,23 @@ impl Walk<'_> {
     }
 
     /// Reads on to the end, for the digest. Runtimes stop at the end of the tar, and so does the walk; that there is more is
-    /// said. `false` when the bytes cannot be read to their end.
-    fn drain<R: Read>(&mut self, plain: &mut Hashing<R>, end: TarEnd) -> bool {
-        let start = plain.count.get();
+    /// said.
+    fn drain(&mut self, plain: &mut Plain, end: TarEnd) {
+        let start = plain.position();
         let mut rest = NonZero { inner: plain, found: false };
         let result = io::copy(&mut rest, &mut io::sink());
         if rest.found && end == TarEnd::Reached {
             let message = format!("there is more behind the end of the tar at byte {start}; it was not read");
             self.gap("data-after-end", "", message);
         }
-        match result {
-            Ok(_) => true,
-            Err(source) => {
-                self.failed(&TarError::Read { offset: plain.count.get(), source });
-                false
-            }
+        if let Err(source) = result {
+            self.failed(&TarError::Read { offset: plain.position(), source });
         }
     }
 
     fn failed(&mut self, error: &TarError) {
         let limit = match error {
-            TarError::Read { source, .. } => {
-                source.get_ref().and_then(|inner| inner.downcast_ref::<LimitHit>())
-            }
+            TarError::Read { source, .. } => LimitHit::of(source),
             TarError::Malformed { .. } => None,
         };
         match limit {
@@ -349,37 +384,6 @@ fn whiteout(path: &str) -> Option<Whiteout> {
     })
 }
 
-/// Counts what is read through it, and digests it if asked to.
-struct Hashing<R> {
-    inner: R,
-    hasher: Option<Hasher>,
-    count: Rc<Cell<u64>>,
-    /// The first error of the inner reader.
-    failure: Option<String>,
-}
-
-impl<R: Read> Hashing<R> {
-    fn new(inner: R, digest: bool) -> Self {
-        let hasher = digest.then(|| Hasher::new(DigestAlgorithm::Sha256));
-        Self { inner, hasher, count: Rc::new(Cell::new(0)), failure: None }
-    }
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.inner.read(buffer).inspect_err(|error| {
-            if error.kind() != io::ErrorKind::Interrupted {
-                self.failure.get_or_insert_with(|| error.to_string());
-            }
-        })?;
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(buffer.get(..length).unwrap_or_default());
-        }
-        self.count.set(self.count.get() + length as u64);
-        Ok(length)
-    }
-}
-
 /// Sees whether there is anything but zeros.
 struct NonZero<'a, R> {
     inner: &'a mut R,
@@ -391,46 +395,5 @@ impl<R: Read> Read for NonZero<'_, R> {
         let length = self.inner.read(buffer)?;
         self.found |= buffer.get(..length).unwrap_or_default().iter().any(|byte| *byte != 0);
         Ok(length)
-    }
-}
-
-/// A limit that the decompressed bytes hit.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-struct LimitHit {
-    code: &'static str,
-    message: String,
-}
-
-/// Stops decompression at the limits on size and ratio.
-struct Guarded<'a, R> {
-    inner: R,
-    read: u64,
-    limits: &'a Limits,
-    stored: Rc<Cell<u64>>,
-    kind: Compression,
-}
-
-impl<R: Read> Read for Guarded<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.inner.read(buffer)?;
-        self.read += length as u64;
-        let Limits { max_layer_size, max_ratio, ratio_floor, .. } = *self.limits;
-        let hit = if self.read > max_layer_size {
-            let message =
-                format!("the layer has more than {max_layer_size} bytes uncompressed; the rest was not read");
-            Some(LimitHit { code: "limit-layer-size", message })
-        } else if self.kind != Compression::None
-            && self.read > ratio_floor
-            && self.read / max_ratio.max(1) > self.stored.get()
-        {
-            let message = format!(
-                "the layer grows more than {max_ratio}-fold when it is decompressed, as a decompression bomb does; the rest was not read"
-            );
-            Some(LimitHit { code: "limit-ratio", message })
-        } else {
-            None
-        };
-        hit.map_or(Ok(length), |hit| Err(io::Error::other(hit)))
     }
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use hullmark_image::{Limits, Target, open};
+use hullmark_image::{AcquireOptions, Limits, Target, open};
 use hullmark_testkit::{Answer, Compression, ImageBuilder, Server, TarBuilder, compress, shared_dir};
 use hullmark_types::Digest;
 
@@ -187,7 +187,27 @@ fn documents_that_other_readers_would_take_for_something_else_are_refused() {
     with_manifest(directory.path(), &builder(), |manifest| {
         manifest["layers"].as_array_mut().unwrap().reverse()
     });
-    fails(target, &options(), "uncompressed` is damaged or was changed");
+    // The layers are what their digests say; that the configuration lists them otherwise is found when it is asked for.
+    read(&Target::parse(target).unwrap(), &options()).unwrap();
+    let strict = AcquireOptions { verify_diff_ids: true, ..options() };
+    fails(target, &strict, "uncompressed` is damaged or was changed");
+}
+
+#[test]
+fn the_error_of_the_lowest_layer_is_told_however_many_are_read_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let target = directory.path().to_str().unwrap();
+    let layer = |number: usize| TarBuilder::new().file(&number.to_string(), vec![b'x'; 1 << number]).finish();
+    let image = (0..20).fold(ImageBuilder::new(), |image, number| image.layer(layer(number), "a"));
+    image.oci_layout(directory.path());
+    let blobs = image.blobs();
+    for number in [3, 7, 12, 19] {
+        let path = directory.path().join("blobs/sha256").join(Digest::sha256(&blobs[number]).hex());
+        fs::write(path, TarBuilder::new().file("other", "1").finish()).unwrap();
+    }
+    for threads in [1, 2, 8] {
+        fails(target, &AcquireOptions { threads, ..options() }, "layer 3` is damaged or was changed");
+    }
 }
 
 #[test]
@@ -263,17 +283,20 @@ fn nested_indexes_are_followed_and_their_depth_is_limited() {
 }
 
 #[test]
-fn the_limit_on_the_whole_image_leaves_the_later_layers_unread() {
+fn an_image_beyond_the_limit_on_all_layers_is_not_assessed_and_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let big = TarBuilder::new().file("big", vec![0; 1 << 20]).finish();
     let image = builder().layer(big, "c").layer(TarBuilder::new().file("last", "1").finish(), "d");
     let file = put(directory.path(), "image.tar", &image.docker_archive());
     let mut options = options();
     options.limits = Limits { max_image_size: 1 << 20, ..Limits::default() };
-    let (_, files) = read(&Target::parse(&file).unwrap(), &options).unwrap();
-    assert_eq!(files.layers[&1], ["app=2"]);
-    assert_eq!(files.codes.iter().filter(|code| *code == "limit-image-size").count(), 2, "{:?}", files.codes);
-    assert!(files.layers[&3].is_empty());
+    for threads in [1, 2, 4] {
+        options.threads = threads;
+        let (image, files) = read(&Target::parse(&file).unwrap(), &options).unwrap();
+        assert!(files.layers.is_empty() && files.codes.is_empty());
+        let said: Vec<_> = image.diagnostics().iter().map(|found| found.code.as_str()).collect();
+        assert_eq!(said, ["limit-image-size"]);
+    }
 }
 
 #[test]

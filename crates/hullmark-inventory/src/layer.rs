@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
-use hullmark_image::{Entry, EntryKind, LayerVisitor};
+use hullmark_image::{Entry, EntryKind, LayerVisitor, Memory};
 use hullmark_types::Diagnostic;
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +13,8 @@ use crate::program::{self, Digesting, Program};
 use crate::text::excerpt;
 use crate::{Extraction, Extractor, FileFacts, OpenFile};
 
-/// A buffer larger than this is given back after the file that needed it.
-const KEPT_BUFFER: usize = 16 * 1024 * 1024;
+/// A file larger than this is read within the memory for files, and its buffer is given back after it.
+const KEPT_BUFFER: usize = 1024 * 1024;
 
 /// The longest target of a symbolic link, and the longest path that links lead to: `PATH_MAX` of Linux.
 pub(crate) const MAX_PATH_LENGTH: usize = 4096;
@@ -63,9 +63,15 @@ pub(crate) type Content = BTreeMap<String, Extraction>;
 pub struct LayerCollector {
     inventory: LayerInventory,
     buffer: Vec<u8>,
+    memory: Memory,
 }
 
 impl LayerCollector {
+    /// A collector that reads files within `memory`.
+    pub fn new(memory: Memory) -> Self {
+        Self { memory, ..Self::default() }
+    }
+
     /// Ends the layer. `diagnostics` are those of the reader of the layer.
     pub fn finish(mut self, diagnostics: Vec<Diagnostic>) -> LayerInventory {
         // The position of the layer in an image is no property of the layer.
@@ -79,6 +85,8 @@ impl LayerCollector {
         let facts = FileFacts { path: &entry.path, size: entry.size, mode: entry.mode };
         let mut wanting: Vec<_> = ALL.iter().copied().filter(|extractor| extractor.wants(&facts)).collect();
         self.buffer.clear();
+        let memory = self.memory.clone();
+        let mut _held = None;
         if let Err(error) = read_up_to(content, HEAD_LENGTH as u64, &mut self.buffer) {
             return (FileNode::default(), Err(error));
         }
@@ -98,6 +106,11 @@ impl LayerCollector {
             let limit = limits.filter(|limit| entry.size <= *limit).max().unwrap_or(0);
             // One byte more than allowed shows a file that is larger than its header says.
             let rest = limit.saturating_add(1).saturating_sub(self.buffer.len() as u64);
+            let needed = entry.size.min(rest);
+            if needed > KEPT_BUFFER as u64 {
+                // One that is larger than all of the pool is read while no other large file is.
+                _held = memory.files().take(needed.min(memory.files().size()));
+            }
             if let Err(error) = read_up_to(&mut content, rest, &mut self.buffer) {
                 return (FileNode::default(), Err(error));
             }

@@ -1,5 +1,6 @@
 //! From the layers of an image to its inventory.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use hullmark_types::{
@@ -21,16 +22,17 @@ use crate::{FoundPackage, OwnedFiles, distribution, unsupported};
 ///
 /// `contents` holds what each layer brings, in the order of `layers`; `diagnostics` are those that concern no layer.
 /// The result depends on nothing else, and packages, diagnostics and files in it are sorted.
-pub fn merge(
+pub fn merge<C: Borrow<LayerInventory>>(
     subject: Subject,
     config: Option<ImageConfig>,
     layers: Vec<LayerInfo>,
-    contents: &[LayerInventory],
+    contents: &[C],
     diagnostics: Vec<Diagnostic>,
 ) -> (Inventory, ImageProfile) {
+    let contents: Vec<&LayerInventory> = contents.iter().map(Borrow::borrow).collect();
     let mut root = Root::default();
     let mut said: BTreeSet<Diagnostic> = diagnostics.iter().cloned().collect();
-    for (index, content) in (0_u32..).zip(contents) {
+    for (index, content) in (0_u32..).zip(contents.iter().copied()) {
         root.apply(index, content);
         said.extend(content.diagnostics.iter().map(|diagnostic| diagnostic.clone().in_layer(index)));
     }
@@ -44,7 +46,7 @@ pub fn merge(
     said.extend(root.replaced().cloned());
     said.extend(unread_links(&root));
     let packages = assemble(&root, &live, distribution.as_ref(), &mut said);
-    let profile = program::profile(&subject, config.as_ref(), &root, contents, &diagnostics);
+    let profile = program::profile(&subject, config.as_ref(), &root, &contents, &diagnostics);
     let inventory = Inventory {
         schema: INVENTORY_SCHEMA,
         subject,

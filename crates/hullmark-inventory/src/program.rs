@@ -90,7 +90,7 @@ pub(crate) fn profile(
     subject: &Subject,
     config: Option<&ImageConfig>,
     root: &Root<'_>,
-    contents: &[LayerInventory],
+    contents: &[&LayerInventory],
     diagnostics: &[Diagnostic],
 ) -> ImageProfile {
     let none = ImageConfig::default();

@@ -1,19 +1,26 @@
 //! Reading all layers of an image.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use hullmark_image::{Image, ImageError, ImageVisitor, Progress};
+use hullmark_image::{Image, ImageError, ImageVisitor, LayerOutcome, Memory, Progress};
 use hullmark_types::{Diagnostic, ImageConfig, ImageProfile, Inventory, LayerInfo, Subject};
 
 use crate::{LayerCollector, LayerInventory, merge};
 
-/// Takes in the layers of an image, in any order.
+/// Takes in the layers of an image.
 #[derive(Default)]
 pub struct InventoryVisitor {
-    layers: BTreeMap<u32, LayerInventory>,
+    memory: Memory,
+    layers: BTreeMap<u32, Arc<LayerInventory>>,
 }
 
 impl InventoryVisitor {
+    /// A visitor that reads files within `memory`.
+    pub fn new(memory: Memory) -> Self {
+        Self { memory, layers: BTreeMap::new() }
+    }
+
     /// The inventory and the runtime profile of the layers taken in. A layer of which nothing came is empty.
     pub fn finish(
         mut self,
@@ -32,13 +39,18 @@ impl InventoryVisitor {
 
 impl ImageVisitor for InventoryVisitor {
     type Layer = LayerCollector;
+    type Output = Arc<LayerInventory>;
 
-    fn begin_layer(&mut self, _layer: u32) -> LayerCollector {
-        LayerCollector::default()
+    fn begin(&self) -> LayerCollector {
+        LayerCollector::new(self.memory.clone())
     }
 
-    fn end_layer(&mut self, layer: u32, visitor: LayerCollector, diagnostics: Vec<Diagnostic>) {
-        self.layers.insert(layer, visitor.finish(diagnostics));
+    fn finish(&self, layer: LayerCollector, outcome: &LayerOutcome) -> Arc<LayerInventory> {
+        Arc::new(layer.finish(outcome.diagnostics.clone()))
+    }
+
+    fn end_layer(&mut self, layer: u32, output: Arc<LayerInventory>) {
+        self.layers.insert(layer, output);
     }
 }
 
@@ -58,7 +70,7 @@ pub fn build_with_profile(
     image: &mut Image,
     progress: &dyn Progress,
 ) -> Result<(Inventory, ImageProfile), ImageError> {
-    let mut visitor = InventoryVisitor::default();
+    let mut visitor = InventoryVisitor::new(image.memory().clone());
     image.walk(&mut visitor, progress)?;
     Ok(visitor.finish(
         image.subject().clone(),

@@ -22,9 +22,10 @@ fn shared(name: &str) -> Option<PathBuf> {
 
 fn root_file_system(path: &Path) -> Inventory {
     let mut visitor = InventoryVisitor::default();
-    let mut layer = visitor.begin_layer(0);
+    let mut layer = visitor.begin();
     let outcome = walk_layer(&mut File::open(path).unwrap(), &Limits::default(), &mut layer);
-    visitor.end_layer(0, layer, outcome.diagnostics);
+    let output = ImageVisitor::finish(&visitor, layer, &outcome);
+    visitor.end_layer(0, output);
     visitor.finish(common::subject(), None, common::layer_infos(1), Vec::new()).0
 }
 

@@ -7,10 +7,11 @@ use std::path::Path;
 
 use hullmark_http::ClientOptions;
 use hullmark_image::{
-    AcquireOptions, Entry, EntryKind, Image, ImageError, ImageVisitor, LayerVisitor, NoProgress, Target, open,
+    AcquireOptions, Entry, EntryKind, Image, ImageError, ImageVisitor, LayerOutcome, LayerVisitor,
+    NoProgress, Target, open,
 };
 use hullmark_testkit::{ImageBuilder, TarBuilder};
-use hullmark_types::{Diagnostic, Digest};
+use hullmark_types::Digest;
 
 #[derive(Default)]
 pub struct Files {
@@ -35,13 +36,19 @@ impl LayerVisitor for Layer {
 impl ImageVisitor for Files {
     type Layer = Layer;
 
-    fn begin_layer(&mut self, _: u32) -> Layer {
+    type Output = (Vec<String>, Vec<String>);
+
+    fn begin(&self) -> Layer {
         Layer::default()
     }
 
-    fn end_layer(&mut self, layer: u32, visitor: Layer, diagnostics: Vec<Diagnostic>) {
-        self.layers.insert(layer, visitor.0);
-        self.codes.extend(diagnostics.into_iter().map(|diagnostic| diagnostic.code));
+    fn finish(&self, layer: Layer, outcome: &LayerOutcome) -> Self::Output {
+        (layer.0, outcome.diagnostics.iter().map(|diagnostic| diagnostic.code.clone()).collect())
+    }
+
+    fn end_layer(&mut self, layer: u32, (files, codes): Self::Output) {
+        self.layers.insert(layer, files);
+        self.codes.extend(codes);
     }
 }
 

@@ -98,13 +98,14 @@ pub fn profile(layers: &[Layer]) -> ImageProfile {
 }
 
 fn read_in_order(layers: &[Layer], order: impl IntoIterator<Item = usize>) -> (Inventory, ImageProfile) {
-    use hullmark_image::ImageVisitor;
+    use hullmark_image::{ImageVisitor, LayerOutcome};
     let mut visitor = InventoryVisitor::default();
     for position in order {
         let index = u32::try_from(position).unwrap();
-        let mut layer = visitor.begin_layer(index);
+        let mut layer = visitor.begin();
         layers[position].visit(&mut layer);
-        visitor.end_layer(index, layer, Vec::new());
+        let output = ImageVisitor::finish(&visitor, layer, &LayerOutcome::default());
+        visitor.end_layer(index, output);
     }
     visitor.finish(subject(), None, layer_infos(layers.len()), Vec::new())
 }

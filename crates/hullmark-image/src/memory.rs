@@ -1,0 +1,133 @@
+//! How much memory reading an image may take, whatever the image.
+//!
+//! What grows with the image is taken from a pool before it is allocated, and waits when the pool is empty. Who holds a part of
+//! a pool needs no second part of the same pool to go on, so that nobody waits for ever.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+/// What is used unless something else is asked for, in bytes: 256 MiB.
+pub const DEFAULT_MEMORY: u64 = 256 << 20;
+
+/// The least that is accepted, in bytes: 32 MiB.
+pub const MIN_MEMORY: u64 = 32 << 20;
+
+/// The memory for reading images. Cheap to clone; clones share it.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    pools: Arc<Pools>,
+}
+
+#[derive(Debug)]
+struct Pools {
+    /// Half: what zstd looks back at, for each layer that is being read.
+    windows: Pool,
+    /// A quarter: files that are read as a whole.
+    files: Pool,
+    /// An eighth: what zstd looks back at for an archive that is itself compressed, while layers in it are read.
+    archives: Pool,
+}
+
+impl Memory {
+    /// Memory of `bytes`, at least [`MIN_MEMORY`]. An eighth is for what does not grow with the image.
+    pub fn new(bytes: u64) -> Self {
+        let bytes = bytes.max(MIN_MEMORY);
+        let pools = Pools {
+            windows: Pool::new(bytes / 2),
+            files: Pool::new(bytes / 4),
+            archives: Pool::new(bytes / 8),
+        };
+        Self { pools: Arc::new(pools) }
+    }
+
+    /// For files that are read as a whole.
+    pub fn files(&self) -> &Pool {
+        &self.pools.files
+    }
+
+    pub(crate) fn windows(&self) -> &Pool {
+        &self.pools.windows
+    }
+
+    pub(crate) fn archives(&self) -> &Pool {
+        &self.pools.archives
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new(DEFAULT_MEMORY)
+    }
+}
+
+/// A number of bytes that is shared out.
+#[derive(Debug)]
+pub struct Pool {
+    size: u64,
+    left: Mutex<u64>,
+    freed: Condvar,
+}
+
+impl Pool {
+    fn new(size: u64) -> Self {
+        Self { size, left: Mutex::new(size), freed: Condvar::new() }
+    }
+
+    /// All of it, in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Takes `bytes` out, and waits until there are so many; `None` when there are never so many.
+    pub fn take(&self, bytes: u64) -> Option<Held<'_>> {
+        if bytes > self.size {
+            return None;
+        }
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        while *left < bytes {
+            left = self.freed.wait(left).unwrap_or_else(PoisonError::into_inner);
+        }
+        *left -= bytes;
+        Some(Held { pool: self, bytes })
+    }
+}
+
+/// A part of a pool, given back when it is dropped.
+#[derive(Debug)]
+pub struct Held<'a> {
+    pool: &'a Pool,
+    bytes: u64,
+}
+
+impl Held<'_> {
+    /// How many bytes it is.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        *self.pool.left.lock().unwrap_or_else(PoisonError::into_inner) += self.bytes;
+        self.pool.freed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_is_waited_for_and_comes_back() {
+        let memory = Memory::new(0);
+        let pool = memory.files();
+        assert_eq!(pool.size(), MIN_MEMORY / 4);
+        assert!(pool.take(pool.size() + 1).is_none());
+        let all = pool.take(pool.size()).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| pool.take(1).unwrap().bytes());
+            drop(all);
+            assert_eq!(waiting.join().unwrap(), 1);
+        });
+        assert_eq!(pool.take(pool.size()).unwrap().bytes(), pool.size());
+    }
+}
