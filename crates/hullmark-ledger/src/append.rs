@@ -8,8 +8,9 @@ use crate::error::LedgerError;
 use crate::files::{Disk, FileOperations, PUBLIC, Publisher};
 use crate::frontier::TILE_WIDTH;
 use crate::hash::{HASH_SIZE, NodeHash};
+use crate::journal::{lock_to_write, publish_journal_locked, remove_segments};
 use crate::keyfiles::PRIVATE_KEY;
-use crate::ledger::{Ledger, lock, read_verified_checkpoint};
+use crate::ledger::{Ledger, read_verified_checkpoint};
 use crate::merkle::MAX_TREE_SIZE;
 use crate::resource::{Kind, Resource, TILE_LEVELS, width_at};
 use crate::store::{CHECKPOINT, read_frontier};
@@ -52,26 +53,38 @@ impl Ledger {
         operations: &mut dyn FileOperations,
         entries: &[Vec<u8>],
     ) -> Result<Vec<Receipt>, LedgerError> {
-        for (position, entry) in entries.iter().enumerate() {
-            if entry.len() > MAX_ENTRY_SIZE {
-                return Err(LedgerError::EntryTooLarge { position, length: entry.len() });
-            }
-        }
+        check_sizes(entries)?;
         if self.signer.is_none() {
             return Err(LedgerError::KeyMissing { path: self.root.join(PRIVATE_KEY) });
         }
         if entries.is_empty() {
             return Ok(Vec::new());
         }
-        let _lock = lock(&self.root)?;
+        let locks = lock_to_write(&self.root)?;
         // Another process may have appended: its checkpoint counts, if it continues ours.
         let newest = read_verified_checkpoint(&self.root, &self.verifier)?;
         self.accept(newest)?;
+        if locks.journal.is_some() {
+            publish_journal_locked(operations, self)?;
+            // Who wrote to the journal must notice that the ledger went on without it.
+            remove_segments(operations, &self.root)?;
+        }
+        self.publish(operations, entries, None)
+    }
+
+    /// Publishes entries under the lock: bundles, tiles, then the checkpoint that is given, or a new one.
+    ///
+    /// The checkpoint in memory must be the one on the disk.
+    pub(crate) fn publish<E: AsRef<[u8]>>(
+        &mut self,
+        operations: &mut dyn FileOperations,
+        entries: &[E],
+        signed: Option<Checkpoint>,
+    ) -> Result<Vec<Receipt>, LedgerError> {
         let old_size = self.size();
         if entries.len() as u64 > MAX_TREE_SIZE - old_size {
             return Err(LedgerError::Full);
         }
-
         let mut frontier = read_frontier(&self.root, old_size)?;
         // Never sign what does not continue the last checkpoint.
         if frontier.root() != self.checkpoint.root() {
@@ -84,6 +97,7 @@ impl Ledger {
         let mut changes = self.edge(&frontier)?;
         let mut leaves = Vec::with_capacity(entries.len());
         for (position, entry) in entries.iter().enumerate() {
+            let entry = entry.as_ref();
             let index = frontier.size();
             let bundle = changes.bundles.entry(index / TILE_WIDTH as u64).or_default();
             push_entry(bundle, entry).ok_or(LedgerError::EntryTooLarge { position, length: entry.len() })?;
@@ -95,10 +109,15 @@ impl Ledger {
             }
         }
         let (size, root) = (frontier.size(), frontier.root());
-
-        let Some(signer) = &self.signer else {
-            return Err(LedgerError::KeyMissing { path: self.root.join(PRIVATE_KEY) });
+        let checkpoint = match (signed, &self.signer) {
+            (Some(checkpoint), _) if (checkpoint.size(), checkpoint.root()) == (size, root) => checkpoint,
+            (Some(checkpoint), _) => {
+                return Err(LedgerError::RootMismatch { size, signed: checkpoint.root(), computed: root });
+            }
+            (None, Some(signer)) => Checkpoint::sign(size, root, signer),
+            (None, None) => return Err(LedgerError::KeyMissing { path: self.root.join(PRIVATE_KEY) }),
         };
+
         let mut publisher = Publisher::new(operations, &self.root);
         for (index, bundle) in &changes.bundles {
             publish(&mut publisher, size, Kind::Entries, *index, bundle)?;
@@ -114,7 +133,6 @@ impl Ledger {
             publish(&mut publisher, size, Kind::Hashes(*level), *index, &bytes)?;
         }
         publisher.barrier()?;
-        let checkpoint = Checkpoint::sign(size, root, signer);
         publisher.publish(CHECKPOINT, checkpoint.to_text().as_bytes(), PUBLIC)?;
         publisher.barrier()?;
         discard_superseded(&mut publisher, old_size, size);
@@ -143,6 +161,14 @@ impl Ledger {
             }
         }
         Ok(changes)
+    }
+}
+
+/// Refuses entries that no bundle can hold.
+pub(crate) fn check_sizes(entries: &[Vec<u8>]) -> Result<(), LedgerError> {
+    match entries.iter().enumerate().find(|(_, entry)| entry.len() > MAX_ENTRY_SIZE) {
+        Some((position, entry)) => Err(LedgerError::EntryTooLarge { position, length: entry.len() }),
+        None => Ok(()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Killing the process at every step of every append: the ledger must stay whole.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -7,9 +8,9 @@ use crate::files::{Disk, FileOperations};
 use crate::{Ledger, LedgerError, verify_log};
 
 /// The disk until `left` operations are done; after that the process is as good as dead.
-struct Dying {
-    left: usize,
-    done: usize,
+pub(crate) struct Dying {
+    pub(crate) left: usize,
+    pub(crate) done: usize,
 }
 
 impl Dying {
@@ -57,23 +58,46 @@ impl FileOperations for Dying {
         self.step()?;
         Disk.remove_directory(path)
     }
+
+    fn create_to_append(&mut self, path: &Path) -> io::Result<File> {
+        self.step()?;
+        Disk.create_to_append(path)
+    }
+
+    fn append(&mut self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        if let Err(killed) = self.step() {
+            Disk.append(file, &bytes[..bytes.len() / 2])?;
+            return Err(killed);
+        }
+        Disk.append(file, bytes)
+    }
+
+    fn flush_data(&mut self, file: &File) -> io::Result<()> {
+        self.step()?;
+        Disk.flush_data(file)
+    }
+
+    fn truncate(&mut self, file: &File, length: u64) -> io::Result<()> {
+        self.step()?;
+        Disk.truncate(file, length)
+    }
 }
 
-fn no_entropy(_: &mut [u8]) -> io::Result<()> {
+pub(crate) fn no_entropy(_: &mut [u8]) -> io::Result<()> {
     Err(io::Error::other("there is a key already"))
 }
 
-fn entropy(bytes: &mut [u8]) -> io::Result<()> {
+pub(crate) fn entropy(bytes: &mut [u8]) -> io::Result<()> {
     bytes.fill(7);
     Ok(())
 }
 
-fn batch(label: &str, count: u64) -> Vec<Vec<u8>> {
+pub(crate) fn batch(label: &str, count: u64) -> Vec<Vec<u8>> {
     (0..count).map(|n| format!("{label} {n}").into_bytes()).collect()
 }
 
 /// All entries of the ledger, after it was verified as it lies there.
-fn contents(directory: &Path) -> Vec<Vec<u8>> {
+pub(crate) fn contents(directory: &Path) -> Vec<Vec<u8>> {
     let report = verify_log(directory, None).unwrap();
     let ledger = Ledger::open_read_only(directory).unwrap();
     let entries: Vec<Vec<u8>> = ledger.entries().map(|item| item.unwrap().1).collect();
@@ -155,7 +179,7 @@ fn a_kill_while_the_ledger_is_created_leaves_nothing_that_stops_the_next() {
 
 /// Records what is done in which order.
 #[derive(Default)]
-struct Recorder(Vec<String>);
+pub(crate) struct Recorder(pub(crate) Vec<String>);
 
 impl Recorder {
     fn note(&mut self, what: &str, path: &Path, root: &Path) {
@@ -164,9 +188,9 @@ impl Recorder {
     }
 }
 
-struct Recording<'a> {
-    root: &'a Path,
-    recorder: &'a mut Recorder,
+pub(crate) struct Recording<'a> {
+    pub(crate) root: &'a Path,
+    pub(crate) recorder: &'a mut Recorder,
 }
 
 impl FileOperations for Recording<'_> {
@@ -197,6 +221,26 @@ impl FileOperations for Recording<'_> {
     fn remove_directory(&mut self, path: &Path) -> io::Result<()> {
         self.recorder.note("remove", path, self.root);
         Disk.remove_directory(path)
+    }
+
+    fn create_to_append(&mut self, path: &Path) -> io::Result<File> {
+        self.recorder.note("create", path, self.root);
+        Disk.create_to_append(path)
+    }
+
+    fn append(&mut self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        self.recorder.note("append", self.root, self.root);
+        Disk.append(file, bytes)
+    }
+
+    fn flush_data(&mut self, file: &File) -> io::Result<()> {
+        self.recorder.note("flush data", self.root, self.root);
+        Disk.flush_data(file)
+    }
+
+    fn truncate(&mut self, file: &File, length: u64) -> io::Result<()> {
+        self.recorder.note("truncate", self.root, self.root);
+        Disk.truncate(file, length)
     }
 }
 

@@ -323,6 +323,28 @@ pub enum LedgerError {
         /// What is wrong.
         reason: String,
     },
+    /// The journal holds something that does not continue the ledger.
+    #[error("the journal segment `{}`, byte {offset}: {reason}", path.display())]
+    Journal {
+        /// The segment.
+        path: PathBuf,
+        /// Where the record begins that does not fit.
+        offset: usize,
+        /// What does not fit.
+        reason: String,
+    },
+    /// Too many bytes for one append.
+    #[error("the batch has {length} bytes, more than one append takes")]
+    BatchTooLarge {
+        /// Bytes of all its entries.
+        length: usize,
+    },
+    /// Entries that are recorded in the journal could not be published.
+    #[error("entries that were recorded cannot be published: {reason}")]
+    NotPublished {
+        /// Why.
+        reason: String,
+    },
     /// A proof cannot be understood.
     #[error("the proof is damaged")]
     ProofMalformed(#[source] FormatError),

@@ -27,9 +27,18 @@ pub(crate) trait FileOperations {
     fn remove_file(&mut self, path: &Path) -> io::Result<()>;
     /// Removes an empty directory.
     fn remove_directory(&mut self, path: &Path) -> io::Result<()>;
+    /// Makes a file to append to, and fails when there is one of that name.
+    fn create_to_append(&mut self, path: &Path) -> io::Result<File>;
+    /// Writes at the end of a file.
+    fn append(&mut self, file: &mut File, bytes: &[u8]) -> io::Result<()>;
+    /// Flushes what a file holds, and its length, to the disk.
+    fn flush_data(&mut self, file: &File) -> io::Result<()>;
+    /// Cuts a file off.
+    fn truncate(&mut self, file: &File, length: u64) -> io::Result<()>;
 }
 
 /// The real disk.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Disk;
 
 impl FileOperations for Disk {
@@ -72,6 +81,22 @@ impl FileOperations for Disk {
 
     fn remove_directory(&mut self, path: &Path) -> io::Result<()> {
         fs::remove_dir(path)
+    }
+
+    fn create_to_append(&mut self, path: &Path) -> io::Result<File> {
+        OpenOptions::new().append(true).create_new(true).open(path)
+    }
+
+    fn append(&mut self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        file.write_all(bytes)
+    }
+
+    fn flush_data(&mut self, file: &File) -> io::Result<()> {
+        file.sync_data()
+    }
+
+    fn truncate(&mut self, file: &File, length: u64) -> io::Result<()> {
+        file.set_len(length)
     }
 }
 

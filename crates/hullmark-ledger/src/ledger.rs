@@ -12,6 +12,7 @@ use crate::error::{Culprit, EntryMismatch, LedgerError};
 use crate::files::{Disk, FileOperations, PUBLIC, Publisher};
 use crate::frontier::TILE_WIDTH;
 use crate::hash::{HASH_SIZE, NodeHash};
+use crate::journal::{count_waiting, lock_to_write, publish_journal_locked};
 use crate::key::{SignerKey, VerifierKey};
 use crate::keyfiles::{
     Entropy, PRIVATE_KEY, PUBLIC_KEY, create_signer, ensure_verifier, read_signer, read_verifier,
@@ -40,7 +41,8 @@ impl Ledger {
     /// Opens the ledger in `directory` for appending, and creates both when there is none.
     ///
     /// A new ledger gets the name `origin` and a key made from 32 bytes of `entropy`; an existing one keeps the name
-    /// it has (see [`Ledger::origin`]). What a killed process left unfinished is removed.
+    /// it has (see [`Ledger::origin`]). What a killed process left unfinished is removed, and what it recorded in the
+    /// journal is published.
     ///
     /// # Errors
     /// The key is absent, damaged, readable by others or does not belong to the checkpoint; the checkpoint is
@@ -56,7 +58,7 @@ impl Ledger {
         entropy: &mut Entropy<'_>,
     ) -> Result<Self, LedgerError> {
         std::fs::create_dir_all(directory).map_err(LedgerError::io("create the directory", directory))?;
-        let _lock = lock(directory)?;
+        let locks = lock_to_write(directory)?;
         let mut publisher = Publisher::new(operations, directory);
         let has_tiles = directory.join("tile").exists();
         let has_checkpoint = directory.join(CHECKPOINT).exists();
@@ -80,10 +82,16 @@ impl Ledger {
         let verifier = signer.verifier().clone();
         let checkpoint = read_verified_checkpoint(directory, &verifier)?;
         sweep(&mut publisher, directory, checkpoint.size())?;
-        Ok(Self { root: directory.to_path_buf(), signer: Some(signer), verifier, checkpoint })
+        let mut ledger = Self { root: directory.to_path_buf(), signer: Some(signer), verifier, checkpoint };
+        if locks.journal.is_some() {
+            publish_journal_locked(operations, &mut ledger)?;
+        }
+        Ok(ledger)
     }
 
     /// Opens an existing ledger to read it; nothing on disk is changed and no private key is needed.
+    ///
+    /// Entries that wait in the journal are not seen: see [`crate::publish_journal`] and [`Ledger::waiting`].
     ///
     /// The checkpoint is checked by the public key beside it; to check by a key you trust, use
     /// [`crate::verify_log`].
@@ -140,6 +148,15 @@ impl Ledger {
     pub fn refresh(&mut self) -> Result<(), LedgerError> {
         let newer = read_verified_checkpoint(&self.root, &self.verifier)?;
         self.accept(newer)
+    }
+
+    /// How many recorded entries wait in the journal, beyond the checkpoint on the disk. Nothing on disk is changed, and
+    /// the process that writes is not held up.
+    ///
+    /// # Errors
+    /// The journal or the end of the ledger is damaged.
+    pub fn waiting(&self) -> Result<u64, LedgerError> {
+        count_waiting(&self.root, &self.verifier)
     }
 
     /// Takes over a checkpoint read from the disk if it continues the one last seen.

@@ -5,6 +5,7 @@
 //! of a verdict record) and returns when they are on the disk and signed. [`Ledger::prove`] makes a [`Proof`], which
 //! [`verify_proof`] checks with nothing but the entry and the [`VerifierKey`]. [`verify_log`] recomputes everything and
 //! names the first entry that does not match. [`Ledger::evidence`] bundles several entries with their proofs.
+//! [`JournaledLedger`] appends with one write and one flush, and publishes later; its journal belongs to the ledger.
 //!
 //! The directory:
 //!
@@ -14,7 +15,9 @@
 //! | `tile/<level>/<index>[.p/<width>]` | hashes of the tree, 256 to a tile |
 //! | `tile/entries/<index>[.p/<width>]` | the entries, 256 to a bundle, each after its length in two bytes |
 //! | `ledger.pub`, `ledger.key` | public key; private key, for its owner alone |
-//! | `lock` | held by the process that appends |
+//! | `lock` | held by the process that publishes |
+//! | `journal/<first index>` | entries that are recorded and not published yet, only with a [`JournaledLedger`] |
+//! | `journal/lock` | held by the process that records |
 //!
 //! Partial tiles and bundles are kept for the present size only: a narrower version is the beginning of a wider one, so a
 //! server can cut it from that. Formats: <https://c2sp.org/tlog-tiles>, <https://c2sp.org/tlog-checkpoint>,
@@ -28,6 +31,7 @@ mod evidence;
 mod files;
 mod frontier;
 mod hash;
+mod journal;
 mod key;
 mod keyfiles;
 mod ledger;
@@ -52,6 +56,10 @@ pub use evidence::{
 };
 pub use frontier::LeafHashes;
 pub use hash::{HASH_SIZE, NodeHash};
+pub use journal::{
+    JournalDamage, JournalRecord, JournalSegment, JournaledLedger, Publication, parse_journal,
+    publish_journal,
+};
 pub use key::{SignerKey, VerifierKey};
 pub use keyfiles::Entropy;
 pub use ledger::{Entries, Ledger};

@@ -8,6 +8,7 @@ use crate::error::{Culprit, EntryMismatch, LedgerError, NodeMismatch};
 use crate::files::is_absent;
 use crate::frontier::{Frontier, Placed, TILE_WIDTH, complete_root};
 use crate::hash::{HASH_SIZE, NodeHash};
+use crate::journal::{JOURNAL, count_waiting};
 use crate::key::VerifierKey;
 use crate::keyfiles::{PRIVATE_KEY, PUBLIC_KEY, read_signer_whatever_its_mode, read_verifier, same_key};
 use crate::ledger::LOCK;
@@ -32,6 +33,8 @@ pub struct VerifyReport {
     pub bundles: u64,
     /// Tiles read.
     pub tiles: u64,
+    /// Entries that wait in the journal, each hashed and under a checkpoint that was checked.
+    pub waiting: u64,
     /// Files in the directory that are not part of the ledger, the first hundred, in order of their names.
     pub extras: Vec<ExtraFile>,
     /// How many more there are.
@@ -49,8 +52,8 @@ pub struct ExtraFile {
     pub reason: Extra,
 }
 
-/// Verifies the ledger in `directory`: the checkpoint's signature, every entry, every hash of every tile, the root,
-/// and what else lies there.
+/// Verifies the ledger in `directory`: the checkpoint's signature, every entry, every hash of every tile, the root, the
+/// records of its journal that are not published yet, and what else lies there.
 ///
 /// `key` is the public key to trust; without one the file `ledger.pub` is used, which shows accidents but not a forger
 /// who replaced key and ledger together. The private key is not needed; if it can be read it must belong to the public
@@ -82,6 +85,7 @@ pub fn verify_log(directory: &Path, key: Option<&VerifierKey>) -> Result<VerifyR
         root,
         bundles: check.bundles,
         tiles: check.tiles,
+        waiting: count_waiting(directory, &key)?,
         extras: Vec::new(),
         extras_not_listed: 0,
         all_names_seen: true,
@@ -324,7 +328,7 @@ fn other_names(directory: &Path) -> Result<Vec<String>, LedgerError> {
     for item in listing {
         let name = item.map_err(LedgerError::io("list", directory))?.file_name();
         let name = name.to_string_lossy().into_owned();
-        if ![CHECKPOINT, PRIVATE_KEY, PUBLIC_KEY, LOCK, "tile"].contains(&name.as_str()) {
+        if ![CHECKPOINT, PRIVATE_KEY, PUBLIC_KEY, LOCK, JOURNAL, "tile"].contains(&name.as_str()) {
             names.push(name);
         }
     }

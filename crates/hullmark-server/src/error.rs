@@ -125,6 +125,13 @@ impl From<TrailError> for ApiError {
     }
 }
 
+impl ApiError {
+    /// The ledger cannot be read as it was recorded.
+    pub(crate) fn unpublished(error: TrailError) -> Self {
+        Self::unavailable("what was recorded cannot be published in the ledger now", error)
+    }
+}
+
 impl From<JudgeError> for ApiError {
     fn from(error: JudgeError) -> Self {
         match error {

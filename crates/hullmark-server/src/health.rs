@@ -29,7 +29,7 @@ pub async fn not_ready(shared: &Shared) -> Vec<String> {
         tracing::warn!(cause = %chain(&error), "not ready: the store cannot be used");
         found.push("store".to_owned());
     }
-    if shared.trail.is_broken() {
+    if shared.trail.is_broken().await {
         found.push("ledger".to_owned());
     }
     if shared.judge.is_database_broken() {

@@ -9,7 +9,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use hullmark_ledger::Ledger;
+use hullmark_ledger::{JournaledLedger, Ledger};
 use hullmark_store::{Store, StoreError};
 use hullmark_types::{Actor, Answer, Point, TrailKind, TrailRecord};
 use tokio::net::UnixListener;
@@ -94,7 +94,8 @@ pub async fn open(config: Config, environment: Environment) -> Result<Shared, Se
     let _ = health::recorder();
     let entropy = Arc::clone(&environment.entropy);
     let ledger = Ledger::open(&config.ledger_directory(), LEDGER_ORIGIN, &mut |bytes| entropy(bytes))?;
-    let trail = Trail::start(ledger).map_err(io("start the writer of the ledger"))?;
+    let ledger = JournaledLedger::open(ledger)?;
+    let trail = Trail::start_journaled(ledger).map_err(io("start the writer of the ledger"))?;
     let store: Arc<dyn Store> = Arc::new(hullmark_store::SqliteStore::open(&config.store_file()).await?);
     let judge = Judge::open(JudgeSetup {
         store: Arc::clone(&store),
@@ -203,6 +204,7 @@ pub async fn serve(config: Config, environment: Environment) -> Result<(), Serve
     }
     gate::finish(&shared).await;
     shared.trail.record(&lifecycle(&shared, "the server ended")).await?;
+    shared.trail.published().await?;
     shared.store.close().await;
     tracing::info!("ended");
     Ok(())

@@ -1,9 +1,10 @@
-//! The one writer of the ledger. Records of all routes are appended in groups, so that many cost one flush.
+//! The one writer of the ledger. Records of all routes are appended in groups, so that many cost one flush. A server
+//! appends to the journal of the ledger; [`Trail::published`] waits until readers of the ledger see what was recorded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use hullmark_ledger::{Ledger, LedgerError, MAX_ENTRY_SIZE};
+use hullmark_ledger::{JournaledLedger, Ledger, LedgerError, MAX_ENTRY_SIZE, Publication, Receipt};
 use hullmark_types::{
     Actor, Answer, CanonicalError, EnforcementMode, Point, TRAIL_SCHEMA, TrailKind, TrailRecord,
     canonical_json,
@@ -57,10 +58,36 @@ struct Wanted {
     reply: oneshot::Sender<Result<u64, TrailError>>,
 }
 
+/// What the writer writes to.
+enum Writer {
+    /// The ledger itself: for a command that records one thing.
+    Plain(Box<Ledger>),
+    /// Its journal: for a server.
+    Journaled(Box<JournaledLedger>),
+}
+
+impl Writer {
+    fn append(&mut self, entries: Vec<Vec<u8>>) -> Result<Vec<Receipt>, LedgerError> {
+        match self {
+            Self::Plain(ledger) => ledger.append(&entries),
+            Self::Journaled(ledger) => ledger.append(entries),
+        }
+    }
+
+    fn size(&self) -> u64 {
+        match self {
+            Self::Plain(ledger) => ledger.size(),
+            Self::Journaled(ledger) => ledger.size(),
+        }
+    }
+}
+
 struct State {
     origin: String,
     broken: AtomicBool,
     size: AtomicU64,
+    /// Where there is a journal: how far it is published.
+    publication: Option<Publication>,
 }
 
 /// Records. Cheap to clone; all clones feed one thread, which owns the ledger and ends when the last clone is dropped.
@@ -71,22 +98,58 @@ pub struct Trail {
 }
 
 impl Trail {
-    /// Starts the writer.
+    /// Starts the writer of a command, beside a server or alone: each record is published before it counts.
     ///
     /// # Errors
     /// When there is no thread to be had.
     pub fn start(ledger: Ledger) -> std::io::Result<Self> {
+        let origin = ledger.origin().to_owned();
+        Self::start_writer(Writer::Plain(Box::new(ledger)), origin, None)
+    }
+
+    /// Starts the writer of a server: a record is in the journal before it counts, and is published later.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn start_journaled(ledger: JournaledLedger) -> std::io::Result<Self> {
+        let (origin, publication) = (ledger.origin().to_owned(), ledger.publication());
+        Self::start_writer(Writer::Journaled(Box::new(ledger)), origin, Some(publication))
+    }
+
+    fn start_writer(
+        writer: Writer,
+        origin: String,
+        publication: Option<Publication>,
+    ) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let state = Arc::new(State {
-            origin: ledger.origin().to_owned(),
+            origin,
             broken: AtomicBool::new(false),
-            size: AtomicU64::new(ledger.size()),
+            size: AtomicU64::new(writer.size()),
+            publication,
         });
         let shared = Arc::clone(&state);
         std::thread::Builder::new()
             .name("ledger".to_owned())
-            .spawn(move || write_all(ledger, receiver, &shared))?;
+            .spawn(move || write_all(writer, receiver, &shared))?;
         Ok(Self { sender, state })
+    }
+
+    /// Waits until whoever reads the ledger sees all that was recorded.
+    ///
+    /// # Errors
+    /// When it cannot be published now. It is recorded all the same.
+    pub async fn published(&self) -> Result<(), TrailError> {
+        match &self.state.publication {
+            Some(publication) if !publication.is_complete() => {
+                let publication = publication.clone();
+                tokio::task::spawn_blocking(move || publication.wait())
+                    .await
+                    .map_err(|_| TrailError::Closed)?
+                    .map_err(|error| failure(&error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Appends the record and returns the number of its entry once it is on the disk under a signed checkpoint.
@@ -134,9 +197,20 @@ impl Trail {
         &self.state.origin
     }
 
-    /// Whether the last append failed.
-    pub fn is_broken(&self) -> bool {
-        self.state.broken.load(Ordering::Relaxed)
+    /// Whether the last append failed, or what is recorded cannot be published.
+    pub async fn is_broken(&self) -> bool {
+        let is_failing = |publication: &Publication| publication.failure().is_some();
+        if self.state.broken.load(Ordering::Relaxed) {
+            return true;
+        }
+        // It may work again: then it is published now.
+        self.state.publication.as_ref().is_some_and(is_failing)
+            && self.published().await.inspect_err(|error| tracing::error!(%error)).is_err()
+    }
+
+    /// Where there is a journal, how far it is published.
+    pub fn publication(&self) -> Option<&Publication> {
+        self.state.publication.as_ref()
     }
 
     /// How many entries the ledger had after the last append.
@@ -213,7 +287,7 @@ pub fn note(
 }
 
 /// The thread: takes what waits, appends it at once, answers everyone.
-fn write_all(mut ledger: Ledger, mut receiver: mpsc::Receiver<Wanted>, state: &State) {
+fn write_all(mut writer: Writer, mut receiver: mpsc::Receiver<Wanted>, state: &State) {
     let mut group = Vec::new();
     while let Some(first) = receiver.blocking_recv() {
         group.push(first);
@@ -225,9 +299,9 @@ fn write_all(mut ledger: Ledger, mut receiver: mpsc::Receiver<Wanted>, state: &S
         }
         let entries: Vec<Vec<u8>> =
             group.iter_mut().map(|wanted| std::mem::take(&mut wanted.entry)).collect();
-        let result = ledger.append(&entries);
+        let result = writer.append(entries);
         state.broken.store(result.is_err(), Ordering::Relaxed);
-        state.size.store(ledger.size(), Ordering::Relaxed);
+        state.size.store(writer.size(), Ordering::Relaxed);
         match result {
             Ok(receipts) => {
                 for (wanted, receipt) in group.drain(..).zip(receipts) {

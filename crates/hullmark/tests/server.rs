@@ -101,6 +101,7 @@ impl Site {
     }
 
     fn ledger(&self) -> Vec<Value> {
+        assert_eq!(hullmark_ledger::publish_journal(&self.place.path("data/ledger")).unwrap(), 0);
         let ledger = hullmark_ledger::Ledger::open_read_only(&self.place.path("data/ledger")).unwrap();
         ledger.entries().map(|entry| serde_json::from_slice(&entry.unwrap().1).unwrap()).collect()
     }

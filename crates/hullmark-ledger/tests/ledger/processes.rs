@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use hullmark_ledger::{Ledger, verify_log};
+use hullmark_ledger::{JournaledLedger, Ledger, publish_journal, verify_log};
 
 use crate::common::{ORIGIN, entropy, open};
 
@@ -16,8 +16,17 @@ fn batch(label: &str, number: u64) -> Vec<Vec<u8>> {
     (0..=number % 3).map(|position| format!("{label} {number} {position}").into_bytes()).collect()
 }
 
+/// A label that begins with `journal` is of a writer that appends to the journal.
 fn append_batches(directory: &Path, label: &str, count: u64, mut acknowledge: impl FnMut(u64, u64)) {
     let mut ledger = Ledger::open(directory, ORIGIN, &mut entropy).unwrap();
+    if label.starts_with("journal") {
+        let mut ledger = JournaledLedger::open(ledger).unwrap();
+        for number in 0..count {
+            let receipts = ledger.append(batch(label, number)).unwrap();
+            acknowledge(number, receipts[0].index);
+        }
+        return;
+    }
     for number in 0..count {
         let receipts = ledger.append(&batch(label, number)).unwrap();
         acknowledge(number, receipts[0].index);
@@ -100,22 +109,40 @@ fn threads_append_to_the_same_ledger() {
 
 #[test]
 fn processes_append_to_the_same_ledger() {
+    append_by(&["x", "y"]);
+}
+
+#[test]
+fn processes_with_and_without_a_journal_append_to_the_same_ledger() {
+    append_by(&["journal-x", "y", "journal-z"]);
+}
+
+fn append_by(labels: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
-    let labels = ["x", "y"];
     let children: Vec<_> = labels.iter().map(|label| spawn(directory.path(), label, 60)).collect();
     for child in children {
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
-    check_complete(&contents(directory.path()), &labels, 60);
+    check_complete(&contents(directory.path()), labels, 60);
 }
 
 #[test]
 fn what_was_acknowledged_survives_a_kill() {
+    kill_rounds("");
+}
+
+#[test]
+fn what_is_in_the_journal_survives_a_kill() {
+    kill_rounds("journal-");
+}
+
+/// Kills writers whose label begins so.
+fn kill_rounds(prefix: &str) {
     let directory = tempfile::tempdir().unwrap();
     let mut acknowledged = Vec::new();
     for round in 0..12_u64 {
-        let label = format!("round{round}");
+        let label = format!("{prefix}round{round}");
         let mut child = spawn(directory.path(), &label, 1_000_000);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // Killed at another moment of the work in each round.
@@ -138,6 +165,7 @@ fn what_was_acknowledged_survives_a_kill() {
         }
         child.wait().unwrap();
 
+        assert_eq!(publish_journal(directory.path()).unwrap(), 0);
         let found = contents(directory.path());
         for (entry, index) in &acknowledged {
             assert_eq!(found.get(*index), Some(entry), "acknowledged in or before round {round}");

@@ -138,6 +138,7 @@ pub(super) async fn trail(
 ) -> Result<Json<Trail>, ApiError> {
     let directory = shared.config.ledger_directory();
     let _place = shared.locks.ledger.acquire().await.map_err(ApiError::internal)?;
+    shared.trail.published().await.map_err(ApiError::unpublished)?;
     let wanted = digest.clone();
     let read = move || trail_of(&Ledger::open_read_only(&directory)?, &wanted, TrailLimits::default());
     let trail = tokio::task::spawn_blocking(read).await.map_err(ApiError::internal)?;

@@ -30,6 +30,8 @@ pub(super) async fn checkpoint(
     _: Permitted<Anyone>,
     State(shared): State<Shared>,
 ) -> Result<Response, ApiError> {
+    // Whoever reads the ledger sees what was answered before; tiles follow from the checkpoint.
+    shared.trail.published().await.map_err(ApiError::unpublished)?;
     let work = |directory: &std::path::Path| std::fs::read(directory.join("checkpoint")).map(Some);
     read(&shared, "text/plain; charset=utf-8", work, "checkpoint").await
 }

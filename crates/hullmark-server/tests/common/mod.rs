@@ -193,6 +193,7 @@ impl Kit {
 
     /// All entries of the ledger, as JSON.
     pub fn ledger(&self) -> Vec<Value> {
+        self.shared.trail.publication().unwrap().wait().unwrap();
         let ledger = hullmark_ledger::Ledger::open_read_only(&self.shared.config.ledger_directory()).unwrap();
         ledger.entries().map(|entry| serde_json::from_slice(&entry.unwrap().1).unwrap()).collect()
     }

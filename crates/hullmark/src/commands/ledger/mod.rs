@@ -7,7 +7,7 @@ mod table;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use hullmark_ledger::{Ledger as Log, MAX_ENTRY_SIZE, VerifierKey, parse_proof};
+use hullmark_ledger::{Ledger as Log, MAX_ENTRY_SIZE, VerifierKey, parse_proof, publish_journal};
 use hullmark_types::Digest;
 
 use super::remote::Remote;
@@ -41,7 +41,7 @@ pub fn run(context: &Context<'_>, command: Ledger) -> Result<()> {
         Ledger::Show { ledger, server, digest, format } => match Remote::open(context, &server)? {
             Some(remote) => show::remote(&remote, digest.as_deref(), format),
             None => {
-                let log = open(ledger.ledger)?;
+                let log = open(context, ledger.ledger)?;
                 match digest {
                     Some(wanted) => show::local(&log, &wanted, format),
                     None => show::list(&log, format),
@@ -51,12 +51,12 @@ pub fn run(context: &Context<'_>, command: Ledger) -> Result<()> {
         Ledger::Export { ledger, server, key, digest, output, attach } => {
             let evidence = match Remote::open(context, &server)? {
                 Some(remote) => evidence::of_server(&remote, &digest, key.as_deref())?,
-                None => evidence::of_ledger(&open(ledger.ledger)?, &digest)?,
+                None => evidence::of_ledger(&open(context, ledger.ledger)?, &digest)?,
             };
             evidence::export(context, evidence, &output, &attach)
         }
         Ledger::Prove { ledger, entry, output } => {
-            let log = open(ledger.ledger)?;
+            let log = open(context, ledger.ledger)?;
             let index = match find(&log, &entry)?.as_slice() {
                 [index] => *index,
                 [] => bail!("no entry of the ledger is `{entry}`"),
@@ -79,9 +79,18 @@ pub fn verify(context: &Context<'_>, arguments: &Verify) -> Result<()> {
     }
 }
 
-fn open(given: Option<PathBuf>) -> Result<Log> {
+/// Opens the ledger to read it, once what waits in its journal is published; says how much is not.
+fn open(context: &Context<'_>, given: Option<PathBuf>) -> Result<Log> {
     let path = environment::ledger_path(given)?;
-    Log::open_read_only(&path).with_context(|| format!("cannot open the ledger `{}`", path.display()))
+    let what = || format!("cannot open the ledger `{}`", path.display());
+    let waiting = publish_journal(&path).with_context(what)?;
+    if waiting > 0 {
+        context.talk.note(format!(
+            "{waiting} more entries of `{}` wait in its journal, which this user may not publish; they are not shown",
+            path.display()
+        ));
+    }
+    Log::open_read_only(&path).with_context(what)
 }
 
 fn read_key(path: &Path) -> Result<VerifierKey> {
@@ -91,6 +100,8 @@ fn read_key(path: &Path) -> Result<VerifierKey> {
 
 fn verify_log(directory: &Path, key: Option<&Path>) -> Result<()> {
     let key = key.map(read_key).transpose()?;
+    // What is wrong with the journal, the verification finds too, and says more exactly.
+    let _verified_next = publish_journal(directory);
     let report = hullmark_ledger::verify_log(directory, key.as_ref())
         .with_context(|| format!("the ledger `{}` is not whole", directory.display()))?;
     to_stdout(|out| {
@@ -98,6 +109,9 @@ fn verify_log(directory: &Path, key: Option<&Path>) -> Result<()> {
         writeln!(out, "  origin   {}", report.origin)?;
         writeln!(out, "  entries  {}", report.size)?;
         writeln!(out, "  root     {}", report.root.to_hex())?;
+        if report.waiting > 0 {
+            writeln!(out, "  waiting  {} in the journal, signed, not yet published", report.waiting)?;
+        }
         for extra in &report.extras {
             writeln!(out, "  beside   {} ({:?})", extra.path.escape_default(), extra.reason)?;
         }
