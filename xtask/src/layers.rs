@@ -14,7 +14,10 @@ pub(crate) struct Layer {
 /// Every layer of the product, lowest first. Crates of one layer do not depend on each other.
 pub(crate) const LAYERS: &[Layer] = &[
     Layer { name: "L0 words", crates: &["hullmark-types", "hullmark-version"] },
-    Layer { name: "L1 access", crates: &["hullmark-bpf", "hullmark-http", "hullmark-mmap"] },
+    Layer {
+        name: "L1 access",
+        crates: &["hullmark-bpf", "hullmark-cache", "hullmark-http", "hullmark-mmap"],
+    },
     Layer { name: "L2 stages", crates: &["hullmark-image", "hullmark-advisory", "hullmark-policy"] },
     Layer { name: "L2 stages, built on those", crates: &["hullmark-inventory", "hullmark-match"] },
     Layer { name: "L3 memory", crates: &["hullmark-ledger", "hullmark-report", "hullmark-store"] },

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 
 use hullmark_advisory::Database;
+use hullmark_cache::Cache;
 use hullmark_image::{AcquireOptions, Progress};
 use hullmark_policy::{Evaluation, Exceptions, Policy, evaluate};
 use hullmark_report::{ScanReport, Tool};
@@ -23,6 +24,8 @@ pub struct Acquire<'a> {
     pub options: &'a AcquireOptions,
     /// Told of each layer as it is read.
     pub progress: &'a dyn Progress,
+    /// What earlier scans found out.
+    pub cache: Option<&'a Cache>,
 }
 
 /// What an inventory is judged by.
@@ -73,7 +76,8 @@ pub fn take_inventory_with_profile(
     match acquire.target {
         Target::Image(target) => {
             let mut image = hullmark_image::open(target, acquire.options)?;
-            let (inventory, profile) = hullmark_inventory::build_with_profile(&mut image, acquire.progress)?;
+            let (inventory, profile) =
+                hullmark_inventory::build_with_profile(&mut image, acquire.progress, acquire.cache)?;
             Ok((inventory, Some(profile)))
         }
         Target::Sbom(path) => {

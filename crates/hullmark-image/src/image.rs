@@ -296,6 +296,16 @@ impl Image {
         &self.diagnostics
     }
 
+    /// The limits within which it is read.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Whether the uncompressed bytes of every layer are compared with the configuration.
+    pub fn verifies_diff_ids(&self) -> bool {
+        self.verify_diff_ids
+    }
+
     /// The memory for reading it.
     pub fn memory(&self) -> &Memory {
         &self.memory

@@ -24,6 +24,7 @@ pub(crate) struct Repository {
     reference: ImageReference,
     base: String,
     authenticator: Authenticator,
+    renewing: std::sync::Mutex<()>,
     max_document: u64,
 }
 
@@ -82,6 +83,7 @@ impl Repository {
             client,
             base: format!("{address}/v2/{}", reference.repository),
             authenticator: Authenticator::new(reference, &address, options.auth_file.as_deref())?,
+            renewing: std::sync::Mutex::new(()),
             reference: reference.clone(),
             max_document: options.limits.max_document_size,
         })
@@ -121,15 +123,17 @@ impl Repository {
             if response.status() != 401 {
                 break;
             }
+            // One thread at a time; another may have a new token already.
+            let turn = self.renewing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let now = self.authenticator.authorization();
             let exposed = |secret: &Option<hullmark_http::Secret>| {
                 secret.as_ref().map(|secret| secret.expose().to_owned())
             };
-            // Another thread may have a new token already.
             if exposed(&now) == exposed(&authorization) {
                 self.authenticator.answer(&self.client, &response.headers("www-authenticate"))?;
             }
             authorization = self.authenticator.authorization();
+            drop(turn);
             response = send(authorization.as_ref())?;
         }
         match response.is_success() {

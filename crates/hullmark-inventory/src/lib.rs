@@ -14,6 +14,7 @@ mod distribution;
 mod extraction;
 mod extractor;
 pub mod extractors;
+mod known;
 mod layer;
 mod merge;
 mod ownership;

@@ -3,24 +3,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use hullmark_cache::Cache;
 use hullmark_image::{Image, ImageError, ImageVisitor, LayerOutcome, Memory, Progress};
 use hullmark_types::{Diagnostic, ImageConfig, ImageProfile, Inventory, LayerInfo, Subject};
 
+use crate::known::Known;
 use crate::{LayerCollector, LayerInventory, merge};
 
 /// Takes in the layers of an image.
 #[derive(Default)]
-pub struct InventoryVisitor {
+pub struct InventoryVisitor<'a> {
     memory: Memory,
+    known: Option<&'a Known<'a>>,
     layers: BTreeMap<u32, Arc<LayerInventory>>,
 }
 
-impl InventoryVisitor {
-    /// A visitor that reads files within `memory`.
-    pub fn new(memory: Memory) -> Self {
-        Self { memory, layers: BTreeMap::new() }
-    }
-
+impl InventoryVisitor<'_> {
     /// The inventory and the runtime profile of the layers taken in. A layer of which nothing came is empty.
     pub fn finish(
         mut self,
@@ -37,7 +35,7 @@ impl InventoryVisitor {
     }
 }
 
-impl ImageVisitor for InventoryVisitor {
+impl ImageVisitor for InventoryVisitor<'_> {
     type Layer = LayerCollector;
     type Output = Arc<LayerInventory>;
 
@@ -46,7 +44,16 @@ impl ImageVisitor for InventoryVisitor {
     }
 
     fn finish(&self, layer: LayerCollector, outcome: &LayerOutcome) -> Arc<LayerInventory> {
-        Arc::new(layer.finish(outcome.diagnostics.clone()))
+        let layer = layer.finish(outcome.diagnostics.clone());
+        if let Some(known) = self.known {
+            known.keep_layer(&layer, outcome);
+        }
+        Arc::new(layer)
+    }
+
+    fn recall(&self, layer: &LayerInfo) -> Option<(Arc<LayerInventory>, u64)> {
+        let (layer, size) = self.known?.layer(layer)?;
+        Some((Arc::new(layer), size))
     }
 
     fn end_layer(&mut self, layer: u32, output: Arc<LayerInventory>) {
@@ -59,23 +66,38 @@ impl ImageVisitor for InventoryVisitor {
 /// # Errors
 /// When the image cannot be read, or its bytes are not those that their digests name.
 pub fn build(image: &mut Image, progress: &dyn Progress) -> Result<Inventory, ImageError> {
-    Ok(build_with_profile(image, progress)?.0)
+    Ok(build_with_profile(image, progress, None)?.0)
 }
 
-/// The same as [`build`], with the runtime profile of the image.
+/// The same as [`build`], with the runtime profile of the image. What `cache` knows of the image is not read again, and what
+/// it does not know is kept there.
 ///
 /// # Errors
 /// As [`build`].
 pub fn build_with_profile(
     image: &mut Image,
     progress: &dyn Progress,
+    cache: Option<&Cache>,
 ) -> Result<(Inventory, ImageProfile), ImageError> {
-    let mut visitor = InventoryVisitor::new(image.memory().clone());
+    let known = cache.map(|cache| Known::new(cache, image.limits(), image.verifies_diff_ids()));
+    let key = known.as_ref().and_then(|known| known.image_key(image));
+    if let (Some(known), Some(key)) = (&known, &key)
+        && let Some(taken) = known.image(key)
+    {
+        image.layers().iter().for_each(|layer| progress.layer_recalled(layer));
+        return Ok(taken);
+    }
+    let mut visitor =
+        InventoryVisitor { memory: image.memory().clone(), known: known.as_ref(), layers: BTreeMap::new() };
     image.walk(&mut visitor, progress)?;
-    Ok(visitor.finish(
+    let (inventory, profile) = visitor.finish(
         image.subject().clone(),
         image.config().cloned(),
         image.layers().to_vec(),
         image.diagnostics().to_vec(),
-    ))
+    );
+    if let (Some(known), Some(key)) = (&known, &key) {
+        known.keep_image(key, &inventory, &profile);
+    }
+    Ok((inventory, profile))
 }

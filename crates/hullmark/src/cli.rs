@@ -9,6 +9,8 @@ use hullmark_server::auth::Role;
 use hullmark_types::{Digest, Platform, Stage};
 use hullmark_version::Scheme;
 
+use crate::size::ByteSize;
+
 /// Judge container images by a policy, and prove it afterwards.
 ///
 /// Exit codes: 0 the policy passed the image, 1 the policy failed it, 2 the command could not do its work.
@@ -52,6 +54,9 @@ pub enum Command {
     /// Build, update and inspect the advisory database
     #[command(subcommand)]
     Db(Db),
+    /// Look at and bound the cache of layers that were read before
+    #[command(subcommand)]
+    Cache(Cache),
     /// Print and check policies
     #[command(subcommand)]
     Policy(Policy),
@@ -103,6 +108,58 @@ pub struct TargetArguments {
     /// ~/.docker/config.json]
     #[arg(long, value_name = "FILE", env = "REGISTRY_AUTH_FILE")]
     pub auth_file: Option<PathBuf>,
+    /// Memory for reading the image, such as 512MiB; at least 32MiB
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", env = "HULLMARK_MEMORY")]
+    pub memory: ByteSize,
+    /// Digest the uncompressed bytes of every layer as well, and compare them with the image configuration
+    #[arg(long)]
+    pub verify_diff_ids: bool,
+    /// Which cache.
+    #[command(flatten)]
+    pub cache: CacheArguments,
+}
+
+/// Which cache of layers that were read before.
+#[derive(Debug, Args)]
+pub struct CacheArguments {
+    /// Directory for what was found in layers, so that they are not read again [default: hullmark/results in the user's
+    /// cache directory]
+    #[arg(long, value_name = "DIRECTORY", env = "HULLMARK_CACHE")]
+    pub cache: Option<PathBuf>,
+    /// Read every layer, and keep nothing
+    #[arg(long, conflicts_with = "cache")]
+    pub no_cache: bool,
+}
+
+/// The cache of layers that were read before.
+#[derive(Debug, Subcommand)]
+pub enum Cache {
+    /// Print where the cache is and how much it holds
+    Info(CacheDirectory),
+    /// Remove what was not used for the longest time
+    Prune(CachePrune),
+}
+
+/// The directory of the cache.
+#[derive(Debug, Args)]
+pub struct CacheDirectory {
+    /// Directory of the cache [default: hullmark/results in the user's cache directory]
+    #[arg(long, value_name = "DIRECTORY", env = "HULLMARK_CACHE")]
+    pub cache: Option<PathBuf>,
+}
+
+/// How much is kept.
+#[derive(Debug, Args)]
+pub struct CachePrune {
+    /// Which cache.
+    #[command(flatten)]
+    pub directory: CacheDirectory,
+    /// Keep at most this much
+    #[arg(long, value_name = "SIZE", default_value = "1GiB")]
+    pub max_size: ByteSize,
+    /// Remove what was not used for so many days
+    #[arg(long, value_name = "DAYS", default_value_t = 30)]
+    pub max_age: u32,
 }
 
 /// Which advisory database.

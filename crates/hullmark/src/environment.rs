@@ -53,6 +53,11 @@ pub fn cache_directory() -> Option<PathBuf> {
         .map(|cache| cache.join("hullmark"))
 }
 
+/// The directory for what was found in layers: the one given, else in the user's cache directory.
+pub fn results_directory(given: Option<PathBuf>) -> Option<PathBuf> {
+    given.or_else(|| cache_directory().map(|directory| directory.join("results")))
+}
+
 /// The file with registry credentials, if there is one. The one that is named must exist.
 pub fn auth_file(given: Option<PathBuf>) -> Option<PathBuf> {
     given.or_else(|| {

@@ -9,6 +9,7 @@ mod commands;
 mod environment;
 mod output;
 mod progress;
+mod size;
 
 use std::process::ExitCode;
 

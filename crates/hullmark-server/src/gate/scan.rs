@@ -134,7 +134,7 @@ impl Pull {
         let work = move || -> Result<_, ImageError> {
             let options = AcquireOptions::new(ClientOptions { offline: true, ..ClientOptions::default() });
             let mut image = open_blobs(cache.root(), &digest, &name, &options)?;
-            hullmark_inventory::build_with_profile(&mut image, &NoProgress)
+            hullmark_inventory::build_with_profile(&mut image, &NoProgress, None)
         };
         let failed = |message: String, lasting| Failure { message, word: "scan-failed", lasting };
         let taken = tokio::task::spawn_blocking(work).await;

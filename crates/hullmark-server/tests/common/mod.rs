@@ -186,6 +186,7 @@ impl Kit {
             target: &target,
             options: &options,
             progress: &hullmark_image::NoProgress,
+            cache: None,
         };
         let (inventory, profile) = hullmark_engine::take_inventory_with_profile(&acquire).unwrap();
         (inventory, profile.unwrap())

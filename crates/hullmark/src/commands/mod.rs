@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod admission;
+mod cache;
 mod db;
 mod documents;
 mod gate;
@@ -51,6 +52,7 @@ pub fn run(cli: Cli, talk: &Talk) -> Result<Outcome> {
         Command::Sbom(arguments) => sbom::run(&context, arguments),
         Command::Profile(arguments) => profile::run(&context, arguments),
         Command::Db(command) => db::run(&context, command),
+        Command::Cache(command) => cache::run(&context, command),
         Command::Policy(command) => policy::run(&context, command),
         Command::Ledger(command) => ledger::run(&context, command),
         Command::Serve(arguments) => server::serve(&context, &arguments),

@@ -10,6 +10,7 @@ use hullmark_types::{ImageProfile, Inventory, Outcome as VerdictOutcome, Stage};
 use jiff::Timestamp;
 
 use super::Context;
+use super::cache;
 use super::policy::{load_exceptions, load_policy};
 use super::remote::Remote;
 use crate::Outcome;
@@ -17,6 +18,7 @@ use crate::cli::{Scan, TargetArguments};
 use crate::environment;
 use crate::output;
 use crate::progress::{self, LayerBars};
+use crate::size::ByteSize;
 
 /// The name under which the ledger signs.
 pub const LEDGER_ORIGIN: &str = "hullmark.dev/ledger";
@@ -34,7 +36,13 @@ pub fn run(context: &Context<'_>, arguments: Scan) -> Result<Outcome> {
         None => {
             let mut local = Local::open(context, &arguments, Vec::new())?;
             let bars = progress::bars(context.talk);
-            let acquire = Acquire { target: &target, options: &options, progress: &LayerBars::new(&bars) };
+            let cache = cache::of_scan(context, &arguments.target.cache)?;
+            let acquire = Acquire {
+                target: &target,
+                options: &options,
+                progress: &LayerBars::new(&bars),
+                cache: cache.as_ref(),
+            };
             let report = local.scan(&acquire);
             let _ = bars.clear();
             report.with_context(|| format!("cannot scan `{}`", arguments.target.target))?
@@ -180,6 +188,14 @@ fn acquire_options(
         options.platform = platform.clone();
     }
     options.auth_file = environment::auth_file(target.auth_file.clone());
+    anyhow::ensure!(
+        target.memory.0 >= hullmark_image::MIN_MEMORY,
+        "--memory {}: at least {} are needed",
+        target.memory,
+        ByteSize(hullmark_image::MIN_MEMORY)
+    );
+    options.memory = hullmark_image::Memory::new(target.memory.0);
+    options.verify_diff_ids = target.verify_diff_ids;
     Ok(options)
 }
 
@@ -191,7 +207,13 @@ pub fn acquire_inventory(
     let target = Target::parse(&arguments.target)?;
     let options = acquire_options(context, arguments)?;
     let bars = progress::bars(context.talk);
-    let acquire = Acquire { target: &target, options: &options, progress: &LayerBars::new(&bars) };
+    let cache = cache::of_scan(context, &arguments.cache)?;
+    let acquire = Acquire {
+        target: &target,
+        options: &options,
+        progress: &LayerBars::new(&bars),
+        cache: cache.as_ref(),
+    };
     let taken = hullmark_engine::take_inventory_with_profile(&acquire);
     let _ = bars.clear();
     taken.with_context(|| format!("cannot read `{}`", arguments.target))

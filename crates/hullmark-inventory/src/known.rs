@@ -1,0 +1,116 @@
+//! What is known of layers and images from earlier: read back by digest instead of read again.
+//!
+//! The key of a layer is its digest, with everything else that its inventory depends on: the extractors with their versions,
+//! the limits, and this version of the program. An image is kept whole as well, by all that its inventory is made of, so that
+//! one that was seen before costs no merge.
+
+use hullmark_cache::Cache;
+use hullmark_image::{Image, LayerOutcome, Limits};
+use hullmark_types::{Digest, ImageProfile, Inventory, LayerInfo, canonical_json};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::LayerInventory;
+use crate::extractors::extractor_set_version;
+
+/// Results that depend on more than the bytes: how much memory there was to read with.
+const NOT_KEPT: &str = "limit-memory";
+
+/// Limits that depend on the bytes as stored, and not on the uncompressed bytes alone.
+const OF_STORED: [&str; 2] = ["limit-ratio", "limit-window"];
+
+/// What earlier scans found out.
+#[derive(Debug)]
+pub(crate) struct Known<'a> {
+    cache: &'a Cache,
+    /// What all results depend on besides the bytes.
+    made_by: String,
+    verify_diff_ids: bool,
+}
+
+/// A layer as it is kept.
+#[derive(Debug, Serialize, Deserialize)]
+struct KeptLayer<I> {
+    inventory: I,
+    /// Uncompressed bytes.
+    size: u64,
+    /// The digest of the uncompressed bytes, if it was computed.
+    diff_id: Option<Digest>,
+}
+
+impl<'a> Known<'a> {
+    pub(crate) fn new(cache: &'a Cache, limits: &Limits, verify_diff_ids: bool) -> Self {
+        let made_by = format!("{}\n{}\n{limits:?}\n", env!("CARGO_PKG_VERSION"), extractor_set_version());
+        Self { cache, made_by, verify_diff_ids }
+    }
+
+    fn key(&self, of: &str) -> Digest {
+        Digest::sha256(format!("{}{of}", self.made_by).as_bytes())
+    }
+
+    /// A layer that was read before, and its uncompressed size.
+    pub(crate) fn layer(&self, layer: &LayerInfo) -> Option<(LayerInventory, u64)> {
+        let digest = layer.digest.as_ref().or(layer.diff_id.as_ref())?;
+        let kept: KeptLayer<LayerInventory> = self.get("layer", &self.key(&digest.to_string()))?;
+        if layer.digest.is_some() && self.verify_diff_ids && layer.diff_id != kept.diff_id {
+            return None;
+        }
+        Some((kept.inventory, kept.size))
+    }
+
+    /// Keeps a layer that was read and verified.
+    pub(crate) fn keep_layer(&self, inventory: &LayerInventory, outcome: &LayerOutcome) {
+        let has =
+            |codes: &[&str]| outcome.diagnostics.iter().any(|found| codes.contains(&found.code.as_str()));
+        let Some(digest) = outcome.digest.as_ref().filter(|_| !has(&[NOT_KEPT])) else { return };
+        let kept = KeptLayer { inventory, size: outcome.size, diff_id: outcome.diff_id.clone() };
+        self.put("layer", &self.key(&digest.to_string()), &kept);
+        // The same bytes may come uncompressed, or compressed otherwise.
+        if let Some(diff_id) = outcome.diff_id.as_ref().filter(|id| *id != digest && !has(&OF_STORED)) {
+            self.put("layer", &self.key(&diff_id.to_string()), &kept);
+        }
+    }
+
+    /// What an image is kept by; `None` when one of its layers has no digest.
+    pub(crate) fn image_key(&self, image: &Image) -> Option<Digest> {
+        let is_named = |layer: &LayerInfo| layer.digest.is_some() || layer.diff_id.is_some();
+        if image.layers().is_empty() || !image.layers().iter().all(is_named) {
+            return None;
+        }
+        let made_of =
+            (image.subject(), image.config(), image.layers(), image.diagnostics(), self.verify_diff_ids);
+        let made_of = canonical_json(&made_of).ok()?;
+        Some(self.key(&Digest::sha256(&made_of).to_string()))
+    }
+
+    /// An image that was read before.
+    pub(crate) fn image(&self, key: &Digest) -> Option<(Inventory, ImageProfile)> {
+        // Both are looked at, so that both are healed.
+        let (inventory, profile) = (self.get("inventory", key), self.get("profile", key));
+        Some((inventory?, profile?))
+    }
+
+    /// Keeps an image all of whose layers could be kept.
+    pub(crate) fn keep_image(&self, key: &Digest, inventory: &Inventory, profile: &ImageProfile) {
+        if inventory
+            .diagnostics
+            .iter()
+            .any(|found| found.code == NOT_KEPT || found.code == "limit-image-size")
+        {
+            return;
+        }
+        self.put("profile", key, profile);
+        self.put("inventory", key, inventory);
+    }
+
+    fn get<T: DeserializeOwned>(&self, kind: &str, key: &Digest) -> Option<T> {
+        serde_json::from_slice(&self.cache.get(kind, key)?).ok()
+    }
+
+    /// A cache that cannot be written costs time and nothing else.
+    fn put<T: Serialize>(&self, kind: &str, key: &Digest, value: &T) {
+        if let Ok(bytes) = serde_json::to_vec(value) {
+            let _ = self.cache.put(kind, key, &bytes);
+        }
+    }
+}
