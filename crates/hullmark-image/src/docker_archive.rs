@@ -47,7 +47,7 @@ pub(crate) fn open(
     for layer in &image.layers {
         let place = archive.place(layer).ok_or_else(|| missing(layer))?;
         places.push(Some(place));
-        descriptors.push((None, Some(place.size)));
+        descriptors.push((digest_in(layer), Some(place.size)));
     }
     let layers = layer_infos(&descriptors, &configuration.diff_ids, &configuration.config);
     Ok(Image {
@@ -69,6 +69,11 @@ pub(crate) fn open(
         threads: options.threads,
         verify_diff_ids: options.verify_diff_ids,
     })
+}
+
+/// The digest of a layer as stored, which newer versions of `docker save` name it by: `blobs/sha256/HEX`, as in an OCI layout.
+fn digest_in(layer: &str) -> Option<Digest> {
+    format!("sha256:{}", layer.strip_prefix("blobs/sha256/")?).parse().ok()
 }
 
 fn choose<'a>(
