@@ -2,15 +2,18 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use http_body_util::channel::{Channel, Sender};
+use http_body::{Frame, SizeHint};
 use hullmark_types::Digest;
+use tokio::sync::mpsc;
 
 use super::answer::describe;
 use super::assess::{Assessment, Finding};
@@ -175,9 +178,7 @@ impl Pull {
         }
         let piece = (STREAM_MEMORY / (active + 1)).clamp(MIN_PIECE, MAX_PIECE);
         let stream = Stream { file, piece, counted: Counted::new(&self.gate.streams) };
-        let (sender, body) = Channel::new(1);
-        tokio::spawn(stream.send(sender, first, length));
-        Ok(Body::new(body))
+        Ok(Body::new(stream.body(first, length)))
     }
 }
 
@@ -188,33 +189,84 @@ struct Stream {
     counted: Counted,
 }
 
+/// What a body receives: pieces in their order, and an error in the place of the next piece when there is none to come.
+type Piece = std::io::Result<Bytes>;
+
 impl Stream {
-    async fn send(self, mut sender: Sender<Bytes, std::io::Error>, first: u64, length: u64) {
+    /// The body with `length` bytes from `first`.
+    fn body(self, first: u64, length: u64) -> Pieces {
+        let (sender, receiver) = mpsc::channel(1);
+        tokio::spawn(self.send(sender, first, length));
+        Pieces { receiver, left: length }
+    }
+
+    async fn send(self, sender: mpsc::Sender<Piece>, first: u64, length: u64) {
         let Self { mut file, piece, counted: _counted } = self;
         let (mut at, mut left) = (first, length);
         while left > 0 {
             let wanted = left.min(piece as u64);
             let read = tokio::task::spawn_blocking(move || {
-                let mut bytes = Vec::with_capacity(piece);
+                let mut bytes = Vec::with_capacity(usize::try_from(wanted).unwrap_or(piece));
                 file.seek(SeekFrom::Start(at))?;
                 (&file).take(wanted).read_to_end(&mut bytes)?;
-                Ok::<_, std::io::Error>((file, bytes))
+                match bytes.len() as u64 == wanted {
+                    true => Ok((file, bytes)),
+                    false => Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof)),
+                }
             });
-            let bytes;
-            (file, bytes) = match read.await.map_err(std::io::Error::other).and_then(|read| read) {
-                Ok((file, bytes)) if bytes.len() as u64 == wanted => (file, bytes),
-                Ok(_) => return sender.abort(std::io::ErrorKind::UnexpectedEof.into()),
+            let bytes = match read.await.map_err(std::io::Error::other).and_then(|read| read) {
+                Ok((same, bytes)) => {
+                    file = same;
+                    bytes
+                }
                 Err(error) => {
                     tracing::error!(%error, "a blob cannot be read to its end");
-                    return sender.abort(error);
+                    let _ = sender.send(Err(error)).await;
+                    return;
                 }
             };
             (at, left) = (at + wanted, left - wanted);
             // The client has gone when nobody receives.
-            if sender.send_data(bytes.into()).await.is_err() {
+            if sender.send(Ok(bytes.into())).await.is_err() {
                 return;
             }
         }
+    }
+}
+
+/// The body that receives the pieces. It ends when all its bytes have come; when the sender is gone before that, it fails,
+/// so that a client never takes a part for the whole.
+///
+/// (`http_body_util::channel` may lose the last piece: it looks for the end in a second channel after it has found the first
+/// one empty, and the piece and the end may both come between the two.)
+struct Pieces {
+    receiver: mpsc::Receiver<Piece>,
+    left: u64,
+}
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<std::io::Result<Frame<Bytes>>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        let piece = ready!(self.receiver.poll_recv(context));
+        let piece = piece.unwrap_or_else(|| Err(std::io::ErrorKind::UnexpectedEof.into()));
+        self.left = piece.as_ref().map_or(0, |bytes| self.left.saturating_sub(bytes.len() as u64));
+        Poll::Ready(Some(piece.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
     }
 }
 
@@ -279,10 +331,43 @@ fn unsatisfiable(size: u64) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt;
+
     use super::*;
 
     fn check(range: &str, size: u64, expected: Part) {
         assert_eq!(part_of(Some(range), size), expected, "{range} of {size}");
+    }
+
+    /// The body of a file with `size` bytes of which `length` are asked for, in pieces of at most `piece`.
+    async fn collected(size: usize, length: u64, piece: usize) -> Result<Vec<u8>, std::io::Error> {
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, &vec![7; size]).unwrap();
+        let streams = Arc::new(AtomicUsize::new(0));
+        let stream = Stream { file, piece, counted: Counted::new(&streams) };
+        Ok(stream.body(0, length).collect().await?.to_bytes().to_vec())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn no_piece_of_a_body_is_lost_however_its_end_comes() {
+        let tasks: Vec<_> = (0..8)
+            .map(|_| {
+                tokio::spawn(async {
+                    for length in 0..500 {
+                        assert_eq!(collected(600, length, 200).await.unwrap().len() as u64, length);
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_ends_early_fails_the_body() {
+        let error = collected(450, 600, 200).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
     }
 
     #[test]
