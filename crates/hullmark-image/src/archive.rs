@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::compression::{self, Decompressed};
@@ -231,7 +231,7 @@ impl Archive {
 
     fn index_file(&mut self, file_size: u64) -> Result<(), ImageError> {
         let file = self.file()?;
-        let mut reader = &file;
+        let mut reader = BufReader::with_capacity(4096, &file);
         let mut tar = TarReader::new(&mut reader);
         while let Some(member) = tar.next_member().map_err(|error| self.tar_error(&error))? {
             let place = Place { offset: tar.offset(), size: member.stored };
@@ -245,14 +245,15 @@ impl Archive {
             })?;
             self.add(&member.name, &member.link, member.kind, place);
             let next = tar.offset().saturating_add(tar.to_next());
-            (&file).seek(SeekFrom::Start(next)).map_err(|source| self.io(source))?;
+            tar.input().seek(SeekFrom::Start(next)).map_err(|source| self.io(source))?;
             tar.skipped();
         }
         Ok(())
     }
 
     fn index_stream(&mut self, stream: &mut dyn Read) -> Result<(), ImageError> {
-        let mut tar = TarReader::new(stream);
+        let mut stream = BufReader::with_capacity(128 * 1024, stream);
+        let mut tar = TarReader::new(&mut stream);
         let mut kept = 0;
         loop {
             let member = match tar.next_member() {

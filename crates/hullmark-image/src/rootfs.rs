@@ -1,13 +1,16 @@
 //! A directory on disk, walked as if it were the only layer of an image.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use hullmark_types::Diagnostic;
 
 use crate::path::escape;
 use crate::{Entry, EntryKind, LayerVisitor, Limits};
+
+/// How much of a file is read at once, in bytes.
+const PIECE: usize = 128 * 1024;
 
 /// Walks `root` in the order of names. Links are not followed, and other file systems are entered like any directory.
 pub(crate) fn walk(root: &Path, limits: &Limits, visitor: &mut dyn LayerVisitor) -> Vec<Diagnostic> {
@@ -109,7 +112,8 @@ impl Walk<'_> {
         match entry.kind {
             // Never more than was announced: some files have no end.
             EntryKind::File => {
-                self.visitor.entry(&entry, &mut OnDemand { path: child, file: None }.take(size))?;
+                let content = OnDemand { path: child, file: None }.take(size);
+                self.visitor.entry(&entry, &mut BufReader::with_capacity(PIECE, content))?;
             }
             _ => self.visitor.entry(&entry, &mut io::empty())?,
         }

@@ -3,7 +3,7 @@
 //! A pipe of a few buffers joins the two; the buffers go round, so that its memory does not grow.
 
 use std::cell::Cell;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -198,8 +198,8 @@ impl Plain {
     }
 }
 
-impl Read for Plain {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+impl BufRead for Plain {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if let Some(failure) = &self.failure {
             return Err(failure.error());
         }
@@ -212,16 +212,22 @@ impl Read for Plain {
                 Ok(Ok(buffer)) => self.buffer = Some(buffer),
                 Ok(Err(failure)) => return Err(self.failure.insert(failure).error()),
                 // The other end is gone: there is no more.
-                Err(_) => return Ok(0),
+                Err(_) => return Ok(&[]),
             }
         }
-        let rest = self.rest();
-        let length = rest.len().min(into.len());
-        if let (Some(into), Some(from)) = (into.get_mut(..length), rest.get(..length)) {
-            into.copy_from_slice(from);
-        }
+        Ok(self.rest())
+    }
+
+    fn consume(&mut self, length: usize) {
         self.next += length;
         self.position += length as u64;
+    }
+}
+
+impl Read for Plain {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.fill_buf()?.read(into)?;
+        self.consume(length);
         Ok(length)
     }
 }

@@ -1,6 +1,6 @@
 //! The walk of one layer: decompress, read the tar, hand each entry to a visitor. One pass, bounded memory.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::sync::atomic::AtomicU64;
 
 use hullmark_types::{Diagnostic, Digest, LayerInfo};
@@ -57,7 +57,7 @@ pub trait LayerVisitor {
     ///
     /// # Errors
     /// What the visitor could not do; it becomes a diagnostic at the path of the entry, and the walk goes on.
-    fn entry(&mut self, entry: &Entry, content: &mut dyn Read) -> io::Result<()>;
+    fn entry(&mut self, entry: &Entry, content: &mut dyn BufRead) -> io::Result<()>;
 }
 
 /// Takes the layers of an image.
@@ -214,7 +214,7 @@ impl Walk<'_> {
     }
 
     /// Walks the tar as far as it can be walked.
-    fn tar(&mut self, plain: &mut dyn Read) -> TarEnd {
+    fn tar(&mut self, plain: &mut Plain) -> TarEnd {
         let mut tar = TarReader::new(plain);
         loop {
             match tar.next_member() {
@@ -247,9 +247,19 @@ impl Walk<'_> {
     /// said.
     fn drain(&mut self, plain: &mut Plain, end: TarEnd) {
         let start = plain.position();
-        let mut rest = NonZero { inner: plain, found: false };
-        let result = io::copy(&mut rest, &mut io::sink());
-        if rest.found && end == TarEnd::Reached {
+        let mut found = false;
+        let result = loop {
+            match plain.fill_buf() {
+                Ok([]) => break Ok(()),
+                Ok(bytes) => {
+                    found |= bytes.iter().any(|byte| *byte != 0);
+                    let length = bytes.len();
+                    plain.consume(length);
+                }
+                Err(error) => break Err(error),
+            }
+        };
+        if found && end == TarEnd::Reached {
             let message = format!("there is more behind the end of the tar at byte {start}; it was not read");
             self.gap("data-after-end", "", message);
         }
@@ -269,7 +279,7 @@ impl Walk<'_> {
         }
     }
 
-    fn member(&mut self, member: &Member, tar: &mut TarReader<'_>) {
+    fn member(&mut self, member: &Member, tar: &mut TarReader<'_, Plain>) {
         let name = match path::normalize(&member.name) {
             Ok(name) => name,
             Err(reason) => {
@@ -338,7 +348,7 @@ impl Walk<'_> {
             (EntryKind::File, Some(map)) => {
                 let mut stored = tar.content();
                 let zeros_left = &mut self.zeros_left;
-                let mut content = Expanded {
+                let expanded = Expanded {
                     stored: &mut stored,
                     map,
                     size: member.size,
@@ -346,7 +356,7 @@ impl Walk<'_> {
                     next: 0,
                     position: 0,
                 };
-                self.visitor.entry(&entry, &mut content)
+                self.visitor.entry(&entry, &mut BufReader::new(expanded))
             }
             (EntryKind::File, None) => self.visitor.entry(&entry, &mut tar.content()),
             _ => self.visitor.entry(&entry, &mut io::empty()),
@@ -382,18 +392,4 @@ fn whiteout(path: &str) -> Option<Whiteout> {
         _ if directory.is_empty() => Whiteout::Of(hidden.to_owned()),
         _ => Whiteout::Of(format!("{directory}/{hidden}")),
     })
-}
-
-/// Sees whether there is anything but zeros.
-struct NonZero<'a, R> {
-    inner: &'a mut R,
-    found: bool,
-}
-
-impl<R: Read> Read for NonZero<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.inner.read(buffer)?;
-        self.found |= buffer.get(..length).unwrap_or_default().iter().any(|byte| *byte != 0);
-        Ok(length)
-    }
 }

@@ -1,7 +1,7 @@
 //! Tars on which programs disagree: what Go's `archive/tar`, and so a container runtime, makes of each is what the walk must
 //! make of it. A scanner that reads another name, size or content can be made blind.
 
-use std::io::Read;
+use std::io::BufRead;
 
 use hullmark_image::{Entry, EntryKind, LayerVisitor, Limits, walk_layer};
 use hullmark_testkit::{TarBuilder, header, patched};
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 struct Files(Vec<String>);
 
 impl LayerVisitor for Files {
-    fn entry(&mut self, entry: &Entry, content: &mut dyn Read) -> std::io::Result<()> {
+    fn entry(&mut self, entry: &Entry, content: &mut dyn BufRead) -> std::io::Result<()> {
         let mut text = String::new();
         content.read_to_string(&mut text)?;
         assert!(entry.kind != EntryKind::File || text.len() as u64 == entry.size, "{entry:?}");
@@ -263,7 +263,7 @@ fn the_system_tar_writes_sparse_files_that_are_read_alike() {
 struct Content(Vec<u8>);
 
 impl LayerVisitor for Content {
-    fn entry(&mut self, entry: &Entry, content: &mut dyn Read) -> std::io::Result<()> {
+    fn entry(&mut self, entry: &Entry, content: &mut dyn BufRead) -> std::io::Result<()> {
         assert_eq!(entry.path, "holes");
         content.read_to_end(&mut self.0).map(|_| ())
     }
@@ -301,7 +301,7 @@ struct Counting {
 }
 
 impl LayerVisitor for Counting {
-    fn entry(&mut self, entry: &Entry, content: &mut dyn Read) -> std::io::Result<()> {
+    fn entry(&mut self, entry: &Entry, content: &mut dyn BufRead) -> std::io::Result<()> {
         self.entries += 1;
         assert!(!entry.path.starts_with('/') && !entry.path.split('/').any(|part| part == ".."), "{entry:?}");
         let read = std::io::copy(content, &mut std::io::sink());

@@ -1,6 +1,6 @@
 //! One layer: names, links, whiteouts, extended headers, compression, limits, malformed tars.
 
-use std::io::Read;
+use std::io::BufRead;
 
 use hullmark_image::{Entry, EntryKind, LayerOutcome, LayerVisitor, Limits, walk_layer};
 use hullmark_testkit::{Compression, TarBuilder, compress, header, patched};
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 struct Lines(Vec<String>);
 
 impl LayerVisitor for Lines {
-    fn entry(&mut self, entry: &Entry, content: &mut dyn Read) -> std::io::Result<()> {
+    fn entry(&mut self, entry: &Entry, content: &mut dyn BufRead) -> std::io::Result<()> {
         let mut bytes = Vec::new();
         let read = content.read_to_end(&mut bytes);
         let text = String::from_utf8_lossy(&bytes);

@@ -1,7 +1,7 @@
 //! What one layer holds, read in one pass. It depends on the bytes of that layer alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 use hullmark_image::{Entry, EntryKind, LayerVisitor, Memory};
 use hullmark_types::Diagnostic;
@@ -64,6 +64,8 @@ pub struct LayerCollector {
     inventory: LayerInventory,
     buffer: Vec<u8>,
     memory: Memory,
+    /// The directory of the last entry: no file stands where it or one of its parents has to be.
+    cleared: Option<String>,
 }
 
 impl LayerCollector {
@@ -81,7 +83,7 @@ impl LayerCollector {
     }
 
     /// What a file is, with what the extractors found in it, and what could not be read of it.
-    fn file(&mut self, entry: &Entry, content: &mut dyn Read) -> (FileNode, io::Result<()>) {
+    fn file(&mut self, entry: &Entry, content: &mut dyn BufRead) -> (FileNode, io::Result<()>) {
         let facts = FileFacts { path: &entry.path, size: entry.size, mode: entry.mode };
         let mut wanting: Vec<_> = ALL.iter().copied().filter(|extractor| extractor.wants(&facts)).collect();
         self.buffer.clear();
@@ -111,6 +113,7 @@ impl LayerCollector {
                 // One that is larger than all of the pool is read while no other large file is.
                 _held = memory.files().take(needed.min(memory.files().size()));
             }
+            self.buffer.reserve(usize::try_from(needed).unwrap_or_default());
             if let Err(error) = read_up_to(&mut content, rest, &mut self.buffer) {
                 return (FileNode::default(), Err(error));
             }
@@ -177,6 +180,11 @@ impl LayerCollector {
 
     /// A file of this layer where a directory has to be gives way, and has removed what lower layers hold there.
     fn make_way(&mut self, path: &str) {
+        let directory = path.rsplit_once('/').map(|(directory, _)| directory);
+        // What came last went into this directory, and so into none of its parents' places.
+        if directory == self.cleared.as_deref() {
+            return;
+        }
         let mut ancestor = path;
         while let Some((parent, _)) = ancestor.rsplit_once('/') {
             ancestor = parent;
@@ -185,23 +193,27 @@ impl LayerCollector {
                 self.inventory.opaque_directories.insert(parent.to_owned());
             }
         }
+        self.cleared = directory.map(str::to_owned);
     }
 
     fn insert(&mut self, path: &str, node: Node) {
         self.make_way(path);
+        let LayerInventory { directories, nodes, .. } = &mut self.inventory;
         // Of several entries of one name the last counts, and what is no directory has no children.
-        self.inventory.directories.remove(path);
-        remove_children(&mut self.inventory.nodes, path);
-        let below: Vec<_> = children(&self.inventory.directories, path);
-        for directory in below {
-            self.inventory.directories.remove(&directory);
+        directories.remove(path);
+        let first = first_child(path);
+        for below in children(nodes.range(first.clone()..), path) {
+            nodes.remove(&below);
         }
-        self.inventory.nodes.insert(path.to_owned(), node);
+        for below in children(directories.range(first..).map(|directory| (directory, &())), path) {
+            directories.remove(&below);
+        }
+        nodes.insert(path.to_owned(), node);
     }
 }
 
 impl LayerVisitor for LayerCollector {
-    fn entry(&mut self, entry: &Entry, content: &mut dyn Read) -> io::Result<()> {
+    fn entry(&mut self, entry: &Entry, content: &mut dyn BufRead) -> io::Result<()> {
         let node = match &entry.kind {
             EntryKind::Whiteout => {
                 self.inventory.whiteouts.insert(entry.path.clone());
@@ -217,6 +229,7 @@ impl LayerVisitor for LayerCollector {
                     self.inventory.opaque_directories.insert(entry.path.clone());
                 }
                 self.inventory.directories.insert(entry.path.clone());
+                self.cleared = Some(entry.path.clone()).filter(|path| !path.is_empty());
                 return Ok(());
             }
             // Only a directory can be the root; anything else of that name is nonsense that must not hide it.
@@ -283,15 +296,16 @@ pub(crate) fn child_range(path: &str) -> (String, String) {
     (format!("{path}/"), format!("{path}0"))
 }
 
-fn children(paths: &BTreeSet<String>, path: &str) -> Vec<String> {
-    let (from, to) = child_range(path);
-    paths.range(from..to).cloned().collect()
+/// The first key that can be below the directory `path`.
+pub(crate) fn first_child(path: &str) -> String {
+    format!("{path}/")
 }
 
-fn remove_children(nodes: &mut BTreeMap<String, Node>, path: &str) {
-    let (from, to) = child_range(path);
-    let below: Vec<_> = nodes.range(from..to).map(|(path, _)| path.clone()).collect();
-    for path in below {
-        nodes.remove(&path);
-    }
+/// The keys below the directory `path`, of those from its [`first_child`] on.
+pub(crate) fn children<'a, V: 'a>(
+    from: impl Iterator<Item = (&'a String, &'a V)>,
+    path: &str,
+) -> Vec<String> {
+    let is_below = |key: &str| key.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+    from.take_while(|(key, _)| is_below(key)).map(|(key, _)| key.clone()).collect()
 }

@@ -1,6 +1,6 @@
 //! Programs on the way: the SHA-256 of every executable, shared object and script, taken as its bytes pass by.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 use hullmark_types::{
     Diagnostic, DiagnosticLevel, Digest, DigestAlgorithm, Hasher, ImageConfig, ImageProfile, PROFILE_SCHEMA,
@@ -41,14 +41,14 @@ pub(crate) fn kind_of(head: &[u8], mode: u32) -> Option<ProgramKind> {
 
 /// Reads on, and digests what passes if it was asked to.
 pub(crate) struct Digesting<'a> {
-    inner: &'a mut dyn Read,
+    inner: &'a mut dyn BufRead,
     hasher: Option<Hasher>,
     size: u64,
 }
 
 impl<'a> Digesting<'a> {
     /// Reads the rest of a file whose first bytes were `head`; digests all of it when it is a program.
-    pub(crate) fn new(inner: &'a mut dyn Read, head: &[u8], is_program: bool) -> Self {
+    pub(crate) fn new(inner: &'a mut dyn BufRead, head: &[u8], is_program: bool) -> Self {
         let hasher = is_program.then(|| {
             let mut hasher = Hasher::new(DigestAlgorithm::Sha256);
             hasher.update(head);
@@ -59,12 +59,20 @@ impl<'a> Digesting<'a> {
 
     /// Reads to the end; the digest and the size of the whole file.
     pub(crate) fn finish(mut self) -> io::Result<Option<(Digest, u64)>> {
-        if self.hasher.is_none() {
-            return Ok(None);
+        let Some(mut hasher) = self.hasher.take() else { return Ok(None) };
+        loop {
+            let length = match self.inner.fill_buf() {
+                Ok([]) => return Ok(Some((hasher.finish(), self.size))),
+                Ok(bytes) => {
+                    hasher.update(bytes);
+                    bytes.len()
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            self.inner.consume(length);
+            self.size += length as u64;
         }
-        io::copy(&mut self, &mut io::sink())?;
-        let size = self.size;
-        Ok(self.hasher.map(|hasher| (hasher.finish(), size)))
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use hullmark_types::{Diagnostic, PackageKind};
 
 use crate::layer::{
-    Content, LayerInventory, MAX_PATH_LENGTH, Node, child_range, unread_by, unread_hard_link,
+    Content, LayerInventory, MAX_PATH_LENGTH, Node, child_range, children, first_child, unread_by,
+    unread_hard_link,
 };
 use crate::program::Program;
 use crate::view::{Record, Removal};
@@ -56,6 +57,8 @@ pub(crate) struct Root<'a> {
     replaced: BTreeMap<String, Diagnostic>,
     /// The last directory that was resolved, and where it led: entries come in groups.
     last_directory: Option<(String, String)>,
+    /// The directory of the last entry that came: no file stands where one of its parents has to be.
+    cleared: Option<String>,
     /// What is noted for a view, if one is wanted.
     record: Option<Record>,
 }
@@ -73,7 +76,7 @@ impl<'a> Root<'a> {
 
     /// Applies a layer: first what it removes from lower layers, then what it brings.
     pub(crate) fn apply(&mut self, index: u32, layer: &'a LayerInventory) {
-        self.last_directory = None;
+        (self.last_directory, self.cleared) = (None, None);
         if let Some(record) = &mut self.record {
             record.begin(index);
         }
@@ -257,6 +260,11 @@ impl<'a> Root<'a> {
 
     /// A file where a directory has to be gives way to the directory.
     fn make_way(&mut self, path: &str) {
+        let Some((directory, _)) = path.rsplit_once('/') else { return };
+        // What came last went into this directory, and so into none of its parents' places.
+        if self.cleared.as_deref() == Some(directory) {
+            return;
+        }
         let mut ancestor = path;
         while let Some((parent, _)) = ancestor.rsplit_once('/') {
             ancestor = parent;
@@ -264,13 +272,21 @@ impl<'a> Root<'a> {
                 self.remove(parent);
             }
         }
+        self.cleared = Some(directory.to_owned());
     }
 
     fn insert(&mut self, path: String, live: Live<'a>) {
         self.make_way(&path);
-        let old = self.nodes.get(&path).map(|live| packages(live).count()).unwrap_or(0);
-        let old_kind = self.nodes.get(&path).and_then(|live| packages(live).next()).map(|(kind, ..)| kind);
-        self.remove_tree(&path);
+        if !path.contains('/') {
+            self.cleared = None;
+        }
+        let replaced = self.nodes.get(&path);
+        let old = replaced.map(|live| packages(live).count()).unwrap_or(0);
+        let old_kind = replaced.and_then(|live| packages(live).next()).map(|(kind, ..)| kind);
+        match replaced.is_some() || self.record.is_some() {
+            true => self.remove_tree(&path),
+            false => self.remove_children(&path),
+        }
         for identity in packages(&live) {
             *self.present.entry(identity).or_insert(0) += 1;
         }
@@ -315,11 +331,9 @@ impl<'a> Root<'a> {
     }
 
     fn remove_children(&mut self, path: &str) {
-        let below: Vec<_> = if path.is_empty() {
-            self.nodes.keys().cloned().collect()
-        } else {
-            let (from, to) = child_range(path);
-            self.nodes.range(from..to).map(|(path, _)| path.clone()).collect()
+        let below: Vec<_> = match path.is_empty() {
+            true => self.nodes.keys().cloned().collect(),
+            false => children(self.nodes.range(first_child(path)..), path),
         };
         for path in below {
             self.remove(&path);

@@ -324,7 +324,7 @@ fn a_file_that_cannot_be_read_hides_the_one_below() {
     let mut top = LayerCollector::default();
     let path = "node_modules/a/package.json".to_owned();
     let entry = Entry { path, kind: EntryKind::File, mode: 0o644, size: 10 };
-    assert!(top.entry(&entry, &mut Broken).is_err());
+    assert!(top.entry(&entry, &mut std::io::BufReader::new(Broken)).is_err());
     let base = alpine().file("node_modules/a/package.json", &manifest("a", "1.0.0")).read();
     let contents = [base, top.finish(Vec::new())];
     let (inventory, _) = merge(common::subject(), None, common::layer_infos(2), &contents, Vec::new());

@@ -110,7 +110,7 @@ impl std::io::Read for Broken {
 fn a_profile_of_an_image_that_was_not_read_whole_says_so() {
     let mut layer = LayerCollector::default();
     let entry = Entry { path: "bin/x".to_owned(), kind: EntryKind::File, mode: 0o755, size: 5000 };
-    layer.entry(&entry, &mut Broken(4000)).unwrap_err();
+    layer.entry(&entry, &mut std::io::BufReader::new(Broken(4000))).unwrap_err();
     let gap = Diagnostic::gap("unreadable-file", "bin/x", "broken");
     let config = ImageConfig {
         user: "app".to_owned(),

@@ -108,13 +108,11 @@ fn is_negative(bytes: &[u8]) -> bool {
 /// The sum of all bytes, with the checksum's own field taken as spaces; some old programs summed signed bytes.
 pub(crate) fn checksum_holds(block: &Block) -> bool {
     let Some(expected) = octal(field(block, 148, 8)) else { return false };
-    let bytes = block
-        .iter()
-        .enumerate()
-        .map(|(position, byte)| if (148..156).contains(&position) { b' ' } else { *byte });
-    let unsigned: u64 = bytes.clone().map(u64::from).sum();
-    let signed: i64 = bytes.map(|byte| i64::from(byte as i8)).sum();
-    expected == unsigned || i64::try_from(expected) == Ok(signed)
+    let spaces = 8 * u32::from(b' ');
+    let bytes = || field(block, 0, 148).iter().chain(field(block, 156, BLOCK - 156));
+    let unsigned = spaces + bytes().map(|byte| u32::from(*byte)).sum::<u32>();
+    let signed = || i64::from(spaces) + bytes().map(|byte| i64::from(*byte as i8)).sum::<i64>();
+    expected == u64::from(unsigned) || i64::try_from(expected) == Ok(signed())
 }
 
 #[cfg(test)]

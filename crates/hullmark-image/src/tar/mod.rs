@@ -5,7 +5,7 @@ mod header;
 mod pax;
 mod sparse;
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 pub(crate) use header::looks_like_tar;
 use header::{BLOCK, Block, checksum_holds, field, number, until_zero};
@@ -54,9 +54,9 @@ pub(crate) struct Member {
     pub(crate) sparse: Option<Map>,
 }
 
-/// Reads the members of a tar one after the other.
-pub(crate) struct TarReader<'a> {
-    input: &'a mut dyn Read,
+/// Reads the members of a tar one after the other. What nobody reads is passed over where the input has it.
+pub(crate) struct TarReader<'a, R: ?Sized = dyn BufRead + 'a> {
+    input: &'a mut R,
     offset: u64,
     /// Bytes of the present member's content that were not read yet, and the padding behind them.
     left: u64,
@@ -72,8 +72,8 @@ struct Overrides {
     records: Records,
 }
 
-impl<'a> TarReader<'a> {
-    pub(crate) fn new(input: &'a mut dyn Read) -> Self {
+impl<'a, R: BufRead + ?Sized> TarReader<'a, R> {
+    pub(crate) fn new(input: &'a mut R) -> Self {
         Self { input, offset: 0, left: 0, padding: 0 }
     }
 
@@ -87,6 +87,11 @@ impl<'a> TarReader<'a> {
         self.left.saturating_add(self.padding)
     }
 
+    /// The input, for one who moves it.
+    pub(crate) fn input(&mut self) -> &mut R {
+        self.input
+    }
+
     /// Tells the reader that its input was moved to the next header.
     pub(crate) fn skipped(&mut self) {
         self.offset = self.offset.saturating_add(self.to_next());
@@ -94,7 +99,7 @@ impl<'a> TarReader<'a> {
     }
 
     /// The content of the present member.
-    pub(crate) fn content(&mut self) -> Content<'_, 'a> {
+    pub(crate) fn content(&mut self) -> Content<'_, 'a, R> {
         Content { tar: self }
     }
 
@@ -227,8 +232,8 @@ impl<'a> TarReader<'a> {
 
     fn skip(&mut self) -> Result<(), TarError> {
         let (wanted, content) = (self.to_next(), self.left);
-        let read = io::copy(&mut (&mut *self.input).take(wanted), &mut io::sink())
-            .map_err(|source| TarError::Read { offset: self.offset, source })?;
+        let read =
+            pass_over(self.input, wanted).map_err(|source| TarError::Read { offset: self.offset, source })?;
         self.offset += read;
         (self.left, self.padding) = (0, 0);
         match read < content {
@@ -295,12 +300,47 @@ impl<'a> TarReader<'a> {
     }
 }
 
-/// Reads the content of a member.
-pub(crate) struct Content<'r, 'a> {
-    tar: &'r mut TarReader<'a>,
+/// Passes over at most `wanted` bytes; how many there were.
+fn pass_over(input: &mut (impl BufRead + ?Sized), wanted: u64) -> io::Result<u64> {
+    let mut left = wanted;
+    while left > 0 {
+        let length = match input.fill_buf() {
+            Ok([]) => break,
+            Ok(bytes) => usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len())),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        input.consume(length);
+        left -= length as u64;
+    }
+    Ok(wanted - left)
 }
 
-impl Read for Content<'_, '_> {
+/// Reads the content of a member.
+pub(crate) struct Content<'r, 'a, R: ?Sized> {
+    tar: &'r mut TarReader<'a, R>,
+}
+
+impl<R: BufRead + ?Sized> BufRead for Content<'_, '_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.tar.left == 0 {
+            return Ok(&[]);
+        }
+        let left = usize::try_from(self.tar.left).unwrap_or(usize::MAX);
+        match self.tar.input.fill_buf()? {
+            [] => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the tar ends within the file")),
+            bytes => Ok(bytes.get(..left.min(bytes.len())).unwrap_or_default()),
+        }
+    }
+
+    fn consume(&mut self, length: usize) {
+        self.tar.input.consume(length);
+        self.tar.left = self.tar.left.saturating_sub(length as u64);
+        self.tar.offset += length as u64;
+    }
+}
+
+impl<R: BufRead + ?Sized> Read for Content<'_, '_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let wanted = usize::try_from(self.tar.left).unwrap_or(usize::MAX).min(buffer.len());
         if wanted == 0 {

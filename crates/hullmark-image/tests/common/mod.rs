@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::path::Path;
 
 use hullmark_http::ClientOptions;
@@ -23,7 +23,7 @@ pub struct Files {
 pub struct Layer(Vec<String>);
 
 impl LayerVisitor for Layer {
-    fn entry(&mut self, entry: &Entry, content: &mut dyn Read) -> std::io::Result<()> {
+    fn entry(&mut self, entry: &Entry, content: &mut dyn BufRead) -> std::io::Result<()> {
         if entry.kind == EntryKind::File {
             let mut bytes = Vec::new();
             content.take(100).read_to_end(&mut bytes)?;

@@ -1,7 +1,7 @@
 //! What comes of a case, as text.
 
 use std::fmt::Write as _;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 
 use hullmark_image::{Entry, EntryKind, LayerVisitor, Limits, walk_layer};
@@ -144,7 +144,7 @@ struct Telling<'a> {
 }
 
 impl LayerVisitor for Telling<'_> {
-    fn entry(&mut self, entry: &Entry, content: &mut dyn Read) -> io::Result<()> {
+    fn entry(&mut self, entry: &Entry, content: &mut dyn BufRead) -> io::Result<()> {
         let mut bytes = Vec::new();
         let read = content.read_to_end(&mut bytes);
         let path = shown(entry.path.as_bytes());
@@ -160,7 +160,7 @@ impl LayerVisitor for Telling<'_> {
         };
         let _ = writeln!(self.text, "  {line}");
         let mut broken = Broken(read.err());
-        self.collector.entry(entry, &mut bytes.as_slice().chain(&mut broken))
+        self.collector.entry(entry, &mut io::BufReader::new(bytes.as_slice().chain(&mut broken)))
     }
 }
 
