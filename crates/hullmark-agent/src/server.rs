@@ -216,7 +216,7 @@ impl Server {
             retries: 0,
             max_redirects: 0,
             user_agent: concat!("hullmark-agent/", env!("CARGO_PKG_VERSION")).to_owned(),
-            ca_file: config.ca_file.clone(),
+            ca_files: config.ca_file.iter().cloned().collect(),
             ..ClientOptions::default()
         };
         let answers = data.join("answers");

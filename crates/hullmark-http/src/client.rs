@@ -1,10 +1,10 @@
 //! The client.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::header::{
@@ -16,10 +16,8 @@ use reqwest::{Method, Url};
 use crate::error::cause;
 use crate::reach::{INTERNAL, Reach, Resolver, proxies, system_lookup};
 use crate::retry::{Sleep, is_transient, wait};
-use crate::{HttpError, Lookup, Secret, redact};
-
-/// The largest file of certificates, in bytes.
-const MAX_CERTIFICATES: u64 = 16 << 20;
+use crate::tls::{Identity, Tls};
+use crate::{HttpError, Lookup, Secret, proxy, redact};
 
 /// Whether plain HTTP may be used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,8 +49,10 @@ pub struct ClientOptions {
     pub max_redirects: usize,
     /// What the client calls itself.
     pub user_agent: String,
-    /// File with certificate authorities (PEM) that are trusted beside the system's.
-    pub ca_file: Option<PathBuf>,
+    /// Files with certificate authorities (PEM) that are trusted beside the system's.
+    pub ca_files: Vec<PathBuf>,
+    /// The certificate by which one server knows us.
+    pub identity: Option<Identity>,
     /// How to wait.
     pub sleep: Sleep,
     /// How to find the addresses of a host.
@@ -70,7 +70,8 @@ impl Default for ClientOptions {
             retries: 3,
             max_redirects: 10,
             user_agent: concat!("hullmark/", env!("CARGO_PKG_VERSION")).to_owned(),
-            ca_file: None,
+            ca_files: Vec::new(),
+            identity: None,
             sleep: std::thread::sleep,
             lookup: system_lookup,
         }
@@ -84,38 +85,28 @@ pub struct Client {
     options: ClientOptions,
 }
 
-/// The connections, apart by where they may lead, so that none is used for a request that may not lead there.
+/// The connections, apart by where they may lead and how, so that none is used for a request that may not lead there.
 #[derive(Debug)]
 struct Connections {
-    certificates: Vec<reqwest::Certificate>,
-    /// By [`Reach`].
-    guarded: [OnceLock<reqwest::blocking::Client>; Reach::ALL.len()],
-    /// For this machine itself, past any proxy.
-    direct: OnceLock<reqwest::blocking::Client>,
+    tls: Tls,
+    pools: Mutex<BTreeMap<Way, reqwest::blocking::Client>>,
     /// What each server that was asked for may lead to. It stays as it was at first: a name that leads to the internet now
     /// and to a private network in a minute is not a private server.
     reaches: Mutex<BTreeMap<String, Reach>>,
 }
 
-fn certificates(options: &ClientOptions) -> Result<Vec<reqwest::Certificate>, HttpError> {
-    let Some(path) = &options.ca_file else { return Ok(Vec::new()) };
-    let failed = |problem: String| HttpError::Certificates { path: path.clone(), problem };
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_CERTIFICATES).read_to_end(&mut bytes))
-        .map_err(|error| failed(error.to_string()))?;
-    let found = reqwest::Certificate::from_pem_bundle(&bytes).map_err(|error| failed(cause(&error)))?;
-    match found.is_empty() {
-        true => Err(failed("expected certificates in the PEM form, found none".to_owned())),
-        false => Ok(found),
-    }
+/// How a server is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Way {
+    /// The addresses that may be contacted; `None` for this machine itself.
+    guard: Option<Reach>,
+    /// Whether proxies of the environment are used.
+    proxied: bool,
+    /// Whether the certificate by which the server knows us is shown.
+    identified: bool,
 }
 
-fn build(
-    options: &ClientOptions,
-    certificates: &[reqwest::Certificate],
-    guard: Option<Reach>,
-) -> Result<reqwest::blocking::Client, HttpError> {
+fn build(options: &ClientOptions, tls: &Tls, way: Way) -> Result<reqwest::blocking::Client, HttpError> {
     let builder = reqwest::blocking::Client::builder()
         .connect_timeout(options.connect_timeout)
         // In the blocking client this is the limit of each wait, not of the whole exchange: a layer may take long, as long as
@@ -124,14 +115,19 @@ fn build(
         // Followed by hand, so that each hop is checked and credentials stay with their host.
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(&options.user_agent)
-        .tls_certs_merge(certificates.iter().cloned());
-    let builder = match guard {
-        None => builder.no_proxy(),
+        .tls_certs_merge(tls.authorities.iter().cloned());
+    let builder = if way.proxied { builder } else { builder.no_proxy() };
+    let builder = match way.guard {
+        None => builder,
         Some(reach) => builder.dns_resolver(Arc::new(Resolver {
             reach,
             lookup: options.lookup,
-            proxies: Arc::new(proxies()),
+            proxies: Arc::new(if way.proxied { proxies() } else { BTreeSet::new() }),
         })),
+    };
+    let builder = match tls.identity.as_ref().filter(|_| way.identified) {
+        Some((_, identity)) => builder.identity(identity.clone()),
+        None => builder,
     };
     builder.build().map_err(HttpError::Setup)
 }
@@ -140,31 +136,36 @@ impl Client {
     /// Sets a client up. Contacts nobody.
     ///
     /// # Errors
-    /// When the TLS library cannot be set up, or the file of certificate authorities cannot be read.
+    /// When the TLS library cannot be set up, or a file of certificates cannot be read.
     pub fn new(options: ClientOptions) -> Result<Self, HttpError> {
-        let certificates = certificates(&options)?;
-        let public = build(&options, &certificates, Some(Reach::Public))?;
-        let shared = Connections {
-            certificates,
-            guarded: [OnceLock::from(public), OnceLock::new(), OnceLock::new()],
-            direct: OnceLock::new(),
-            reaches: Mutex::default(),
-        };
+        let tls = Tls::read(&options)?;
+        let usual = Way { guard: Some(Reach::Public), proxied: true, identified: tls.identity.is_some() };
+        let pools = BTreeMap::from([(usual, build(&options, &tls, usual)?)]);
+        let shared = Connections { tls, pools: Mutex::new(pools), reaches: Mutex::default() };
         Ok(Self { shared: Arc::new(shared), options })
     }
 
-    fn reaching(&self, host: &str, reach: Reach) -> Result<reqwest::blocking::Client, HttpError> {
-        let (slot, guard) = match is_loopback(host) {
-            true => (Some(&self.shared.direct), None),
-            false => (self.shared.guarded.get(reach as usize), Some(reach)),
+    fn reaching(&self, url: &Url, reach: Reach) -> Result<reqwest::blocking::Client, HttpError> {
+        let host = url.host_str().unwrap_or_default();
+        let local = is_loopback(host);
+        let port = url.port_or_known_default().unwrap_or_default();
+        let way = Way {
+            guard: (!local).then_some(reach),
+            proxied: !local && !proxy::is_exempt(&proxy::exemptions(), host, port),
+            identified: self.shared.tls.knows(url),
         };
-        match slot.and_then(OnceLock::get) {
-            Some(client) => Ok(client.clone()),
-            None => {
-                let client = build(&self.options, &self.shared.certificates, guard)?;
-                Ok(slot.map_or_else(|| client.clone(), |slot| slot.get_or_init(|| client.clone()).clone()))
-            }
+        let mut pools = self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = pools.get(&way) {
+            return Ok(client.clone());
         }
+        let client = build(&self.options, &self.shared.tls, way)?;
+        pools.insert(way, client.clone());
+        Ok(client)
+    }
+
+    /// Waits before attempt number `attempt` (from 1), longer each time.
+    pub fn pause(&self, attempt: u32) {
+        (self.options.sleep)(wait(attempt, None, None));
     }
 
     /// What a server may lead to.
@@ -287,6 +288,14 @@ impl Request<'_> {
         self
     }
 
+    /// Only the bytes from `first` to `last`, both included.
+    #[must_use]
+    pub fn range(mut self, first: u64, last: u64) -> Self {
+        self.headers
+            .extend(HeaderValue::from_str(&format!("bytes={first}-{last}")).ok().map(|value| (RANGE, value)));
+        self
+    }
+
     /// An `Authorization` header, such as `Bearer ...`. It is not sent to other hosts that the first redirects to.
     #[must_use]
     pub fn authorization(mut self, value: &Secret) -> Self {
@@ -366,7 +375,7 @@ impl Request<'_> {
     ) -> Result<reqwest::blocking::Response, HttpError> {
         let options = &self.client.options;
         let host = url.host_str().unwrap_or_default();
-        let client = self.client.reaching(host, reach)?;
+        let client = self.client.reaching(url, reach)?;
         let retries = if body.is_some() { 0 } else { options.retries };
         let mut attempt = 0;
         loop {
@@ -419,7 +428,7 @@ fn internal(from: &Url, to: &Url) -> HttpError {
     HttpError::LeadsInside { address: redact(from.as_str()), target: redact(to.as_str()) }
 }
 
-fn origin(url: &Url) -> (String, Option<String>, Option<u16>) {
+pub(crate) fn origin(url: &Url) -> (String, Option<String>, Option<u16>) {
     (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default())
 }
 
@@ -431,7 +440,8 @@ pub struct Response {
     pace: Pace,
 }
 
-/// How fast a body comes. Only the time of waiting for it counts, not that of using it.
+/// How fast a body comes, measured anew whenever it was waited for as long as `patience`: a server that was fast at first
+/// may not trickle afterwards. Only the time of waiting for it counts, not that of using it.
 #[derive(Debug, Default)]
 struct Pace {
     patience: Duration,
@@ -444,7 +454,11 @@ impl Pace {
     fn is_too_slow(&mut self, waited: Duration, bytes: usize) -> bool {
         self.waited = self.waited.saturating_add(waited);
         self.bytes = self.bytes.saturating_add(bytes as u64);
-        self.waited > self.patience && self.bytes / self.waited.as_secs().max(1) < self.slowest
+        if self.waited <= self.patience {
+            return false;
+        }
+        let (waited, bytes) = (std::mem::take(&mut self.waited), std::mem::take(&mut self.bytes));
+        bytes / waited.as_secs().max(1) < self.slowest
     }
 }
 

@@ -66,6 +66,14 @@ pub enum HttpError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The certificate by which a server knows us, or its key, cannot be used.
+    #[error("the client certificate in `{}` cannot be used: {problem}", path.display())]
+    Identity {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The body is larger than expected.
     #[error("the answer of `{address}` is larger than {limit} bytes")]
     TooLarge {

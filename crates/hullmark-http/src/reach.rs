@@ -32,8 +32,6 @@ pub(crate) enum Reach {
 }
 
 impl Reach {
-    pub(crate) const ALL: [Self; 3] = [Self::Public, Self::Private, Self::Loopback];
-
     /// What is needed to contact an address; `None` for addresses that no redirect has a reason to name: link-local (where
     /// clouds keep their instance metadata), unspecified, multicast and reserved addresses.
     pub(crate) fn needed(address: IpAddr) -> Option<Self> {

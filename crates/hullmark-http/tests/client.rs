@@ -313,7 +313,7 @@ fn certificate_authorities_come_from_a_file() {
         (Some("-----BEGIN CERTIFICATE-----\n!"), "cannot be used"),
     ] {
         text.into_iter().for_each(|text| std::fs::write(&path, text).unwrap());
-        let error = Client::new(ClientOptions { ca_file: Some(path.clone()), ..options() }).unwrap_err();
+        let error = Client::new(ClientOptions { ca_files: vec![path.clone()], ..options() }).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }
 }

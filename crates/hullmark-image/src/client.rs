@@ -5,21 +5,16 @@
 //! redirects only where they may lead, and believes nothing: digests are computed from the bytes that came, and every body
 //! has a limit.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::io::{self, Read};
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::io::Read as _;
+use std::sync::Arc;
 
-use hullmark_http::{Client, ClientOptions, Response};
-use hullmark_types::{Digest, DigestAlgorithm, Hasher, ImageReference};
+use hullmark_http::{ClientOptions, Response};
+use hullmark_types::{Digest, DigestAlgorithm, Hasher};
 
-use crate::ImageError;
-use crate::auth::{Authenticator, encode};
-use crate::registry::refusal;
-
-/// How many repositories are remembered with the rights that were granted for them.
-const MAX_REPOSITORIES: usize = 1024;
+use crate::auth::encode;
+use crate::blob::Blob;
+use crate::endpoint::{Endpoint, Question};
+use crate::{ImageError, RegistryAccess};
 
 /// The largest list of tags or referrers that is taken at once, in bytes.
 const MAX_LIST: u64 = 8 << 20;
@@ -33,9 +28,9 @@ pub struct RegistryOptions {
     pub url: String,
     /// How it is reached.
     pub client: ClientOptions,
-    /// File with its credentials, in the form of Docker's `config.json`. They are sent to the registry and to where it says
-    /// that tokens are given, and nowhere else.
-    pub auth_file: Option<PathBuf>,
+    /// What is needed to get in. The credentials are sent to the registry and to where it says that tokens are given, and
+    /// nowhere else.
+    pub access: RegistryAccess,
     /// The largest manifest, in bytes.
     pub max_document: u64,
 }
@@ -43,9 +38,33 @@ pub struct RegistryOptions {
 /// One registry. Calls block.
 #[derive(Debug)]
 pub struct RegistryClient {
-    client: Client,
-    options: RegistryOptions,
-    authenticators: Mutex<BTreeMap<String, Arc<Authenticator>>>,
+    servers: Arc<Servers>,
+    max_document: u64,
+}
+
+/// A registry, and the servers that may have what it has.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    pub(crate) registry: Endpoint,
+    mirrors: Vec<Endpoint>,
+}
+
+impl Servers {
+    /// Asks the mirrors, and the registry when they do not have it.
+    pub(crate) fn ask(&self, question: &Question<'_>) -> Result<Response, ImageError> {
+        for mirror in &self.mirrors {
+            if let Some(response) = mirror.ask_if_there(question) {
+                return Ok(response);
+            }
+        }
+        self.registry.ask(question)
+    }
+
+    /// Names what is in a repository, for errors.
+    pub(crate) fn place(&self, repository: &str, wanted: &str) -> String {
+        let separator = if wanted.contains(':') { '@' } else { ':' };
+        format!("{}/{repository}{separator}{wanted}", self.registry.name())
+    }
 }
 
 /// A manifest or an index as the registry sent it, byte for byte.
@@ -70,15 +89,6 @@ pub struct DocumentHead {
     pub size: Option<u64>,
 }
 
-/// A blob that is being sent. Reading it to its end fails unless the bytes have the digest that was asked for.
-pub struct Blob {
-    response: Response,
-    digest: Digest,
-    hasher: Option<Hasher>,
-    left: u64,
-    limit: u64,
-}
-
 /// A page of a list.
 #[derive(Debug, Clone)]
 pub struct Page {
@@ -94,15 +104,19 @@ impl RegistryClient {
     /// Sets a client up. Contacts nobody.
     ///
     /// # Errors
-    /// When the certificate authorities cannot be read.
+    /// When certificates cannot be read.
     pub fn new(options: RegistryOptions) -> Result<Self, ImageError> {
-        let client = Client::new(options.client.clone())?;
-        Ok(Self { client, options, authenticators: Mutex::default() })
+        let RegistryOptions { name, url, client, access, max_document } = options;
+        let mirrors = access.mirrors.iter().filter(|mirror| mirror.registry == name);
+        let mirrors = mirrors.map(|mirror| Endpoint::of_mirror(mirror, &client, &access));
+        let mirrors = mirrors.collect::<Result<Vec<_>, _>>()?;
+        let registry = Endpoint::of_registry(&name, &url, &client, &access)?;
+        Ok(Self { servers: Arc::new(Servers { registry, mirrors }), max_document })
     }
 
     /// What the registry is called.
     pub fn name(&self) -> &str {
-        &self.options.name
+        self.servers.registry.name()
     }
 
     /// A manifest or an index, by tag or by digest. `accept` lists the media types that are wanted, as the header does.
@@ -110,14 +124,14 @@ impl RegistryClient {
     /// # Errors
     /// When the registry cannot be reached or refuses, or the bytes are too many or do not have the digest.
     pub fn manifest(&self, repository: &str, wanted: &str, accept: &str) -> Result<Document, ImageError> {
-        let response = self.ask(repository, &format!("manifests/{wanted}"), accept, Client::get)?;
+        let response = self.ask(repository, &format!("manifests/{wanted}"), accept, false)?;
         let media_type = media_type(&response);
-        let bytes = response.read_limited(self.options.max_document)?;
+        let bytes = response.read_limited(self.max_document)?;
         let expected: Option<Digest> = wanted.parse().ok();
         let digest = digest_of(expected.as_ref().map_or(DigestAlgorithm::Sha256, Digest::algorithm), &bytes);
         match expected {
             Some(expected) if expected != digest => Err(ImageError::DigestMismatch {
-                place: self.place(repository, wanted),
+                place: self.servers.place(repository, wanted),
                 expected,
                 got: digest,
             }),
@@ -130,7 +144,7 @@ impl RegistryClient {
     /// # Errors
     /// When the registry cannot be reached or refuses.
     pub fn head(&self, repository: &str, wanted: &str, accept: &str) -> Result<DocumentHead, ImageError> {
-        let response = self.ask(repository, &format!("manifests/{wanted}"), accept, Client::head)?;
+        let response = self.ask(repository, &format!("manifests/{wanted}"), accept, true)?;
         Ok(DocumentHead {
             digest: response.header("docker-content-digest").and_then(|digest| digest.parse().ok()),
             size: response.header("content-length").and_then(|length| length.parse().ok()),
@@ -143,15 +157,33 @@ impl RegistryClient {
     /// # Errors
     /// When the registry cannot be reached or refuses, or says that the blob is larger.
     pub fn blob(&self, repository: &str, digest: &Digest, limit: u64) -> Result<Blob, ImageError> {
-        let response = self.ask(repository, &format!("blobs/{digest}"), "*/*", Client::get)?;
-        if let Some(size) = response.content_length().filter(|size| *size > limit) {
-            return Err(ImageError::Limit {
-                place: self.place(repository, &digest.to_string()),
-                problem: format!("{size} bytes, the limit is {limit}"),
-            });
-        }
-        let hasher = Some(Hasher::new(digest.algorithm()));
-        Ok(Blob { response, digest: digest.clone(), hasher, left: limit, limit })
+        Blob::open(&self.servers, repository, digest, limit, true)
+    }
+
+    /// Reads a document that is a blob.
+    pub(crate) fn small_blob(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        limit: u64,
+    ) -> Result<Vec<u8>, ImageError> {
+        let mut bytes = Vec::new();
+        let mut blob = self.unverified_blob(repository, digest, limit)?;
+        blob.read_to_end(&mut bytes).map_err(|error| ImageError::Malformed {
+            place: self.servers.place(repository, &digest.to_string()),
+            problem: error.to_string(),
+        })?;
+        Ok(bytes)
+    }
+
+    /// Opens a blob for one who computes its digest anyway: that of the bytes that are read is not compared.
+    pub(crate) fn unverified_blob(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        limit: u64,
+    ) -> Result<Blob, ImageError> {
+        Blob::open(&self.servers, repository, digest, limit, false)
     }
 
     /// How large a blob is, by the registry's word.
@@ -159,7 +191,7 @@ impl RegistryClient {
     /// # Errors
     /// When the registry cannot be reached or refuses.
     pub fn blob_size(&self, repository: &str, digest: &Digest) -> Result<Option<u64>, ImageError> {
-        let response = self.ask(repository, &format!("blobs/{digest}"), "*/*", Client::head)?;
+        let response = self.ask(repository, &format!("blobs/{digest}"), "*/*", true)?;
         Ok(response.header("content-length").and_then(|length| length.parse().ok()))
     }
 
@@ -206,7 +238,7 @@ impl RegistryClient {
             query.map(|(name, value)| format!("{}={}", encode(name), encode(&value))).collect();
         let separator = if query.is_empty() { "" } else { "?" };
         let path = format!("{path}{separator}{}", query.join("&"));
-        let response = self.ask(repository, &path, accept, Client::get)?;
+        let response = self.ask(repository, &path, accept, false)?;
         Ok(Page {
             link: response.header("link").map(str::to_owned),
             filters: response.header("oci-filters-applied").map(str::to_owned),
@@ -214,103 +246,14 @@ impl RegistryClient {
         })
     }
 
-    /// Asks for something; authenticates when the registry says that it must.
     fn ask(
         &self,
         repository: &str,
         path: &str,
         accept: &str,
-        method: for<'a> fn(&'a Client, &str) -> hullmark_http::Request<'a>,
+        only_head: bool,
     ) -> Result<Response, ImageError> {
-        let address = format!("{}/v2/{repository}/{path}", self.options.url.trim_end_matches('/'));
-        let authenticator = self.authenticator(repository)?;
-        let send = || {
-            let mut request = method(&self.client, &address).accept(accept);
-            if let Some(authorization) = authenticator.authorization() {
-                request = request.authorization(&authorization);
-            }
-            request.send()
-        };
-        let mut response = send()?;
-        if response.status() == 401 {
-            let challenges = response.headers("www-authenticate");
-            authenticator.answer(&self.client, &challenges)?;
-            response = send()?;
-        }
-        match response.is_success() {
-            true => Ok(response),
-            false => {
-                let subject = format!("{repository}/{}", path.split('?').next().unwrap_or_default());
-                Err(refusal(&self.options.name, subject, response, &authenticator))
-            }
-        }
-    }
-
-    fn authenticator(&self, repository: &str) -> Result<Arc<Authenticator>, ImageError> {
-        let mut known = self.authenticators.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(authenticator) = known.get(repository) {
-            return Ok(Arc::clone(authenticator));
-        }
-        let reference = ImageReference {
-            registry: self.options.name.clone(),
-            repository: repository.to_owned(),
-            tag: None,
-            digest: None,
-        };
-        let authenticator =
-            Authenticator::new(&reference, &self.options.url, self.options.auth_file.as_deref())?;
-        let authenticator = Arc::new(authenticator);
-        if known.len() >= MAX_REPOSITORIES {
-            known.clear();
-        }
-        known.insert(repository.to_owned(), Arc::clone(&authenticator));
-        Ok(authenticator)
-    }
-
-    fn place(&self, repository: &str, wanted: &str) -> String {
-        let separator = if wanted.contains(':') { '@' } else { ':' };
-        format!("{}/{repository}{separator}{wanted}", self.options.name)
-    }
-}
-
-impl fmt::Debug for Blob {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Blob({}, at most {} more bytes)", self.digest, self.left)
-    }
-}
-
-impl Blob {
-    /// How many bytes it has, by the registry's word.
-    pub fn size(&self) -> Option<u64> {
-        self.response.content_length()
-    }
-}
-
-impl Read for Blob {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.response.read(buffer)?;
-        self.left = self.left.checked_sub(length as u64).ok_or_else(|| {
-            let limit = self.limit;
-            io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                format!("`{}` has more than {limit} bytes", self.digest),
-            )
-        })?;
-        if let (Some(hasher), Some(read)) = (&mut self.hasher, buffer.get(..length)) {
-            hasher.update(read);
-        }
-        if length == 0 && !buffer.is_empty() {
-            let got = self.hasher.take().map(Hasher::finish);
-            if let Some(got) = got.filter(|got| *got != self.digest) {
-                let problem = format!(
-                    "`{}` is damaged or was changed: expected {}, got {got}",
-                    self.response.address(),
-                    self.digest
-                );
-                return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
-            }
-        }
-        Ok(length)
+        self.servers.ask(&Question { repository, path, accept, only_head, range: None })
     }
 }
 

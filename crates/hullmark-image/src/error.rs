@@ -139,4 +139,12 @@ pub enum ImageError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Certificates for a server cannot be used.
+    #[error("the certificates in `{}` cannot be used: {problem}", path.display())]
+    Certificates {
+        /// The file or directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
 }

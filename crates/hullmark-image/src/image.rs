@@ -14,7 +14,10 @@ use crate::archive::{Archive, Place};
 use crate::oci::Blob;
 use crate::registry::Repository;
 use crate::walk::{Reading, walk_blob};
-use crate::{ImageError, ImageVisitor, LayerOutcome, Limits, Memory, Target, docker_archive, oci, rootfs};
+use crate::{
+    ImageError, ImageVisitor, LayerOutcome, Limits, Memory, RegistryAccess, Target, docker_archive, oci,
+    rootfs,
+};
 
 /// How images are got.
 #[derive(Debug, Clone)]
@@ -23,8 +26,8 @@ pub struct AcquireOptions {
     pub platform: Platform,
     /// How registries are reached.
     pub client: ClientOptions,
-    /// File with credentials for registries, in the form of Docker's `config.json`.
-    pub auth_file: Option<PathBuf>,
+    /// How registries are got into.
+    pub access: RegistryAccess,
     /// Hard limits.
     pub limits: Limits,
     /// The memory for reading.
@@ -53,7 +56,7 @@ impl AcquireOptions {
                 variant: None,
             },
             client,
-            auth_file: None,
+            access: RegistryAccess::default(),
             limits: Limits::default(),
             memory: Memory::default(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
@@ -170,7 +173,7 @@ pub(crate) struct RegistryLayers {
 impl LayerSource for RegistryLayers {
     fn open(&self, index: usize) -> Result<Option<Box<dyn Read + Send + '_>>, ImageError> {
         let Some(Blob { digest, foreign }) = self.blobs.get(index) else { return Ok(None) };
-        match self.repository.blob(digest) {
+        match self.repository.layer(digest) {
             Err(ImageError::Registry { status: 404, .. }) if *foreign => Ok(None),
             Err(error) => Err(error),
             Ok(blob) => Ok(Some(Box::new(blob))),

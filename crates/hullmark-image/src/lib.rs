@@ -5,13 +5,20 @@
 //! verified. Hostile input is the normal case: see [`Limits`]. [`RegistryClient`] is for those who pass on what a registry
 //! holds; [`open_blobs`] takes apart what they have fetched.
 
+mod access;
 mod archive;
 mod auth;
+mod blob;
+mod certificates;
+mod challenge;
 mod client;
 mod compression;
+mod credentials;
 mod docker_archive;
 mod documents;
+mod endpoint;
 mod error;
+mod helper;
 mod image;
 mod limits;
 mod memory;
@@ -25,7 +32,9 @@ mod unpack;
 mod walk;
 mod zstd_frames;
 
-pub use client::{Blob, Document, DocumentHead, Page, RegistryClient, RegistryOptions};
+pub use access::{ClientCertificate, CredentialSources, Mirror, MirrorError, RegistryAccess};
+pub use blob::Blob;
+pub use client::{Document, DocumentHead, Page, RegistryClient, RegistryOptions};
 pub use compression::Compression;
 pub use error::{ImageError, TargetError};
 pub use image::{AcquireOptions, Image, NoProgress, Progress, open, open_blobs};

@@ -7,7 +7,7 @@ mod common;
 use std::io::Read;
 
 use common::{Files, builder, options};
-use hullmark_image::{ImageError, NoProgress, RegistryClient, RegistryOptions, open_blobs};
+use hullmark_image::{ImageError, NoProgress, RegistryAccess, RegistryClient, RegistryOptions, open_blobs};
 use hullmark_testkit::{Answer, Asked, Server, registry};
 use hullmark_types::Digest;
 
@@ -18,7 +18,7 @@ fn client(server: &Server) -> RegistryClient {
         name: "registry.example".to_owned(),
         url: server.url(),
         client: options().client,
-        auth_file: None,
+        access: RegistryAccess::default(),
         max_document: 4 << 20,
     })
     .unwrap()

@@ -20,9 +20,8 @@ fn registries_with_and_without_authentication() {
     {
         let server = registry(&builder(), credentials, bearer);
         let mut options = options();
-        options.auth_file = Some(
-            put(directory.path(), "config.json", auth.replace("HOST", &server.host()).as_bytes()).into(),
-        );
+        let text = auth.replace("HOST", &server.host());
+        options.access.credentials.files = vec![put(directory.path(), "config.json", text.as_bytes()).into()];
         let image = check(&format!("registry:{}/team/app:1.0", server.host()), &options);
         let manifest = image.subject().manifest.clone().unwrap();
         check(&format!("{}/team/app@{manifest}", server.host()), &options);
@@ -69,7 +68,7 @@ fn credentials_do_not_follow_a_redirect_to_another_host() {
     let directory = tempfile::tempdir().unwrap();
     let mut options = options();
     let auth = format!("{{\"auths\": {{\"{}\": {{\"auth\": \"dXNlcjpwYXNz\"}}}}}}", server.host());
-    options.auth_file = Some(put(directory.path(), "config.json", auth.as_bytes()).into());
+    options.access.credentials.files = vec![put(directory.path(), "config.json", auth.as_bytes()).into()];
     check(&format!("{}/team/app:1.0", server.host()), &options);
     assert!(real.asked().iter().all(|asked| !asked.headers.contains_key("authorization")));
 }

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::Engine as _;
 use hullmark_types::Digest;
@@ -35,12 +36,14 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// How many bytes of the body to send before hanging up; all of them when `None`.
     pub cut: Option<usize>,
+    /// How long to say nothing before hanging up.
+    pub stall: Duration,
 }
 
 impl Answer {
     /// An answer without headers.
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, headers: Vec::new(), body: body.into(), cut: None }
+        Self { status, headers: Vec::new(), body: body.into(), cut: None, stall: Duration::ZERO }
     }
 
     /// With a header.
@@ -147,6 +150,7 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Asked>>, handler: &Handler) {
             .and_then(|()| if only_head { Ok(()) } else { stream.write_all(body) })
             .and_then(|()| stream.flush());
         if sent.is_err() || answer.cut.is_some() {
+            std::thread::sleep(answer.stall);
             let _ = stream.shutdown(std::net::Shutdown::Both);
             return;
         }

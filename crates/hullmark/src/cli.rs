@@ -6,10 +6,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use hullmark_policy::FailOn;
 use hullmark_report::Format;
 use hullmark_server::auth::Role;
-use hullmark_types::{Digest, Platform, Stage};
+use hullmark_types::{Digest, Stage};
 use hullmark_version::Scheme;
 
 use crate::size::ByteSize;
+
+mod target;
+
+pub use target::{RegistryArguments, TargetArguments};
 
 /// Judge container images by a policy, and prove it afterwards.
 ///
@@ -93,30 +97,6 @@ pub enum Command {
         #[arg(long)]
         markdown: bool,
     },
-}
-
-/// Which image, and how it is got.
-#[derive(Debug, Args)]
-pub struct TargetArguments {
-    /// What to scan: `registry:host/repository:tag`, `docker-archive:FILE`, `oci-archive:FILE`, `oci-layout:DIRECTORY`,
-    /// `rootfs:DIRECTORY or FILE`, `sbom:FILE`; without a scheme it is guessed
-    pub target: String,
-    /// Platform to choose from a multi-platform image [default: linux on this processor]
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]", env = "HULLMARK_PLATFORM")]
-    pub platform: Option<Platform>,
-    /// File with registry credentials, in the form of Docker's config.json [default: $REGISTRY_AUTH_FILE, else
-    /// ~/.docker/config.json]
-    #[arg(long, value_name = "FILE", env = "REGISTRY_AUTH_FILE")]
-    pub auth_file: Option<PathBuf>,
-    /// Memory for reading the image, such as 512MiB; at least 32MiB
-    #[arg(long, value_name = "SIZE", default_value = "256MiB", env = "HULLMARK_MEMORY")]
-    pub memory: ByteSize,
-    /// Digest the uncompressed bytes of every layer as well, and compare them with the image configuration
-    #[arg(long)]
-    pub verify_diff_ids: bool,
-    /// Which cache.
-    #[command(flatten)]
-    pub cache: CacheArguments,
 }
 
 /// Which cache of layers that were read before.

@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use hullmark_engine::Asker;
 use hullmark_http::Secret;
+use hullmark_image::{ClientCertificate, CredentialSources, RegistryAccess};
 use hullmark_types::{Digest, DigestAlgorithm, Hasher};
 use jiff::Timestamp;
+
+use crate::cli::RegistryArguments;
 
 /// The current time, or the one given by `--now`.
 #[expect(
@@ -58,13 +61,41 @@ pub fn results_directory(given: Option<PathBuf>) -> Option<PathBuf> {
     given.or_else(|| cache_directory().map(|directory| directory.join("results")))
 }
 
-/// The file with registry credentials, if there is one. The one that is named must exist.
-pub fn auth_file(given: Option<PathBuf>) -> Option<PathBuf> {
-    given.or_else(|| {
-        let home = std::env::var_os("HOME").map(PathBuf::from)?;
-        let config = std::env::var_os("DOCKER_CONFIG").map_or_else(|| home.join(".docker"), PathBuf::from);
-        Some(config.join("config.json")).filter(|path| path.is_file())
-    })
+/// What gets us into registries: what the arguments name, else what Docker and Podman use.
+pub fn registry_access(arguments: &RegistryArguments) -> RegistryAccess {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = variable("HOME");
+    let config = variable("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
+    let docker = variable("DOCKER_CONFIG").or_else(|| home.as_ref().map(|home| home.join(".docker")));
+    let files = match &arguments.auth_file {
+        // The one that is named must exist.
+        Some(file) => vec![file.clone()],
+        None => {
+            let in_directory =
+                |directory: Option<PathBuf>, name| directory.map(|directory| directory.join(name));
+            let files = [
+                in_directory(variable("XDG_RUNTIME_DIR"), "containers/auth.json"),
+                in_directory(config.clone(), "containers/auth.json"),
+                in_directory(docker, "config.json"),
+            ];
+            files.into_iter().flatten().filter(|path| path.is_file()).collect()
+        }
+    };
+    let certificates = match &arguments.registry_certs {
+        Some(directory) => vec![directory.clone()],
+        None => {
+            let of_user = config.map(|config| config.join("containers/certs.d"));
+            let of_machine = ["/etc/containers/certs.d", "/etc/docker/certs.d"];
+            of_user.into_iter().chain(of_machine.map(PathBuf::from)).collect()
+        }
+    };
+    let pair = arguments.registry_cert.clone().zip(arguments.registry_key.clone());
+    RegistryAccess {
+        credentials: CredentialSources { files, search_path: std::env::var_os("PATH") },
+        certificates,
+        client_certificate: pair.map(|(certificate, key)| ClientCertificate { certificate, key }),
+        mirrors: arguments.registry_mirror.clone(),
+    }
 }
 
 /// The token by which a server knows the caller: from the file, else from `HULLMARK_SERVER_TOKEN`. Never an argument, which others

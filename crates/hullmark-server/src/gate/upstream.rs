@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hullmark_http::{ClientOptions, HttpError, PlainHttp};
-use hullmark_image::{ImageError, RegistryClient, RegistryOptions};
+use hullmark_image::{CredentialSources, ImageError, RegistryAccess, RegistryClient, RegistryOptions};
 use hullmark_store::{ManifestRow, TagRow};
 use hullmark_types::{Digest, DigestAlgorithm};
 use tokio::sync::Semaphore;
@@ -83,14 +83,21 @@ pub(crate) fn client(name: &str, config: &UpstreamConfig) -> Result<RegistryClie
         url: config.url.trim_end_matches('/').to_owned(),
         client: ClientOptions {
             plain_http: if config.plain_http { PlainHttp::Allowed } else { PlainHttp::LoopbackOnly },
-            ca_file: config.ca_file.clone(),
+            ca_files: config.ca_file.iter().cloned().collect(),
             read_timeout: Duration::from_secs(30),
             slowest: 1024,
             retries: 1,
             sleep: |time| std::thread::sleep(time.min(Duration::from_secs(2))),
             ..ClientOptions::default()
         },
-        auth_file: config.auth_file.clone(),
+        access: RegistryAccess {
+            // Programs that keep credentials are for people; a server has them in its file.
+            credentials: CredentialSources {
+                files: config.auth_file.iter().cloned().collect(),
+                search_path: None,
+            },
+            ..RegistryAccess::default()
+        },
         max_document: MAX_MANIFEST,
     })
 }

@@ -100,7 +100,7 @@ impl Remote {
             hullmark_http::redact(server)
         );
         let options = ClientOptions {
-            ca_file: arguments.ca_file.clone(),
+            ca_files: arguments.ca_file.iter().cloned().collect(),
             read_timeout: PATIENCE,
             ..context.client_options()
         };

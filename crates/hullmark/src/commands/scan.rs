@@ -187,7 +187,8 @@ fn acquire_options(
     if let Some(platform) = &target.platform {
         options.platform = platform.clone();
     }
-    options.auth_file = environment::auth_file(target.auth_file.clone());
+    options.client.ca_files = target.registry.registry_ca.clone();
+    options.access = environment::registry_access(&target.registry);
     anyhow::ensure!(
         target.memory.0 >= hullmark_image::MIN_MEMORY,
         "--memory {}: at least {} are needed",
