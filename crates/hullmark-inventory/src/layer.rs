@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, Read};
+use std::ops::Bound;
 
 use hullmark_image::{Entry, EntryKind, LayerVisitor, Memory};
 use hullmark_types::Diagnostic;
@@ -200,13 +201,19 @@ impl LayerCollector {
         self.make_way(path);
         let LayerInventory { directories, nodes, .. } = &mut self.inventory;
         // Of several entries of one name the last counts, and what is no directory has no children.
-        directories.remove(path);
-        let first = first_child(path);
-        for below in children(nodes.range(first.clone()..), path) {
-            nodes.remove(&below);
+        let from = (Bound::Included(path), Bound::Unbounded);
+        let next = nodes.range::<str, _>(from).next();
+        if next.is_some_and(|(key, _)| key.starts_with(path)) {
+            for below in children(nodes.range(first_child(path)..), path) {
+                nodes.remove(&below);
+            }
         }
-        for below in children(directories.range(first..).map(|directory| (directory, &())), path) {
-            directories.remove(&below);
+        if directories.range::<str, _>(from).next().is_some_and(|key| key.starts_with(path)) {
+            directories.remove(path);
+            let from = directories.range(first_child(path)..).map(|directory| (directory, &()));
+            for below in children(from, path) {
+                directories.remove(&below);
+            }
         }
         nodes.insert(path.to_owned(), node);
     }

@@ -1,6 +1,7 @@
 //! The root file system as the layers build it up, as far as the inventory needs it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 
 use hullmark_types::{Diagnostic, PackageKind};
 
@@ -54,11 +55,13 @@ pub(crate) struct Root<'a> {
     nodes: BTreeMap<String, Live<'a>>,
     present: BTreeMap<Identity<'a>, usize>,
     since: BTreeMap<Identity<'a>, u32>,
+    /// The packages that the present layer brought or removed somewhere.
+    touched: BTreeSet<Identity<'a>>,
     replaced: BTreeMap<String, Diagnostic>,
-    /// The last directory that was resolved, and where it led: entries come in groups.
-    last_directory: Option<(String, String)>,
-    /// The directory of the last entry that came: no file stands where one of its parents has to be.
-    cleared: Option<String>,
+    /// The last directory that was resolved and parents of it, outermost first, and where they led: entries come in groups.
+    resolved: Vec<(String, String)>,
+    /// A directory where neither for itself nor for a parent a file stands in the way; empty when none is known.
+    cleared: String,
     /// What is noted for a view, if one is wanted.
     record: Option<Record>,
 }
@@ -76,7 +79,8 @@ impl<'a> Root<'a> {
 
     /// Applies a layer: first what it removes from lower layers, then what it brings.
     pub(crate) fn apply(&mut self, index: u32, layer: &'a LayerInventory) {
-        (self.last_directory, self.cleared) = (None, None);
+        self.resolved.clear();
+        self.cleared.clear();
         if let Some(record) = &mut self.record {
             record.begin(index);
         }
@@ -90,13 +94,12 @@ impl<'a> Root<'a> {
             let real = self.real_place(path);
             self.remove_tree(&real);
         }
-        self.last_directory = None;
         self.removing_by(Removal::Replaced);
         for path in &layer.directories {
             let real = self.real_place(path);
             self.make_way(&real);
             self.remove(&real);
-            self.last_directory = None;
+            self.cleared = real;
         }
         // Links come first: other entries of the layer may lie behind them.
         let (symlinks, others): (Vec<_>, Vec<_>) =
@@ -127,10 +130,15 @@ impl<'a> Root<'a> {
                 }
             }
         }
-        let present = &self.present;
-        self.since.retain(|identity, _| present.contains_key(identity));
-        for identity in present.keys() {
-            self.since.entry(*identity).or_insert(index);
+        for identity in std::mem::take(&mut self.touched) {
+            match self.present.contains_key(&identity) {
+                true => {
+                    self.since.entry(identity).or_insert(index);
+                }
+                false => {
+                    self.since.remove(&identity);
+                }
+            }
         }
     }
 
@@ -176,6 +184,9 @@ impl<'a> Root<'a> {
     /// Follows all symbolic links in `path`, inside the root; the result need not exist. `None` after too
     /// many links, or when the path becomes too long.
     pub(crate) fn resolve(&self, path: &str) -> Option<String> {
+        if self.leads_through_no_link(path) {
+            return Some(path.to_owned());
+        }
         let mut rest: VecDeque<String> = path.split('/').map(str::to_owned).collect();
         let mut real = String::new();
         let mut links = 0_usize;
@@ -210,6 +221,22 @@ impl<'a> Root<'a> {
         Some(real)
     }
 
+    /// Whether each part of a path is what it says; `false` also when that is not plain to see.
+    fn leads_through_no_link(&self, path: &str) -> bool {
+        let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+        let mut start = 0;
+        for end in ends {
+            let part = path.get(start..end).unwrap_or_default();
+            let so_far = path.get(..end).unwrap_or_default();
+            let is_link = || matches!(self.nodes.get(so_far), Some(Live { node: LiveNode::Symlink(_), .. }));
+            if matches!(part, "" | "." | "..") || is_link() {
+                return false;
+            }
+            start = end + 1;
+        }
+        true
+    }
+
     /// Where an entry called `path` goes: the links in its directory are followed, the last part is not.
     pub(crate) fn real_path(&self, path: &str) -> String {
         match path.rsplit_once('/') {
@@ -222,14 +249,18 @@ impl<'a> Root<'a> {
 
     fn real_place(&mut self, path: &str) -> String {
         let Some((directory, name)) = path.rsplit_once('/') else { return path.to_owned() };
-        if let Some((known, real)) = &self.last_directory
-            && known == directory
-        {
-            return join(real, name);
+        while let Some((known, real)) = self.resolved.last() {
+            if known == directory {
+                return join(real, name);
+            }
+            if is_below(directory, known) {
+                break;
+            }
+            self.resolved.pop();
         }
         let real = self.resolve(directory).unwrap_or_else(|| directory.to_owned());
         let place = join(&real, name);
-        self.last_directory = Some((directory.to_owned(), real));
+        self.resolved.push((directory.to_owned(), real));
         place
     }
 
@@ -260,35 +291,37 @@ impl<'a> Root<'a> {
 
     /// A file where a directory has to be gives way to the directory.
     fn make_way(&mut self, path: &str) {
-        let Some((directory, _)) = path.rsplit_once('/') else { return };
-        // What came last went into this directory, and so into none of its parents' places.
-        if self.cleared.as_deref() == Some(directory) {
-            return;
-        }
         let mut ancestor = path;
         while let Some((parent, _)) = ancestor.rsplit_once('/') {
+            if self.cleared == parent || is_below(&self.cleared, parent) {
+                break;
+            }
             ancestor = parent;
             if self.nodes.get(parent).is_some_and(|known| !matches!(known.node, LiveNode::Symlink(_))) {
                 self.remove(parent);
             }
         }
-        self.cleared = Some(directory.to_owned());
+        self.cleared.clear();
+        self.cleared.push_str(path.rsplit_once('/').map_or("", |(directory, _)| directory));
     }
 
     fn insert(&mut self, path: String, live: Live<'a>) {
         self.make_way(&path);
-        if !path.contains('/') {
-            self.cleared = None;
+        if matches!(live.node, LiveNode::Symlink(_)) {
+            self.resolved.clear();
         }
-        let replaced = self.nodes.get(&path);
-        let old = replaced.map(|live| packages(live).count()).unwrap_or(0);
-        let old_kind = replaced.and_then(|live| packages(live).next()).map(|(kind, ..)| kind);
-        match replaced.is_some() || self.record.is_some() {
-            true => self.remove_tree(&path),
-            false => self.remove_children(&path),
+        let (mut old, mut old_kind) = (0, None);
+        // One look is enough for what is new: what is there under this name or below it begins with the name.
+        let next = self.nodes.range::<str, _>((Bound::Included(path.as_str()), Bound::Unbounded)).next();
+        if self.record.is_some() || next.is_some_and(|(key, _)| key.starts_with(&path)) {
+            let replaced = self.nodes.get(&path);
+            old = replaced.map(|live| packages(live).count()).unwrap_or(0);
+            old_kind = replaced.and_then(|live| packages(live).next()).map(|(kind, ..)| kind);
+            self.remove_tree(&path);
         }
         for identity in packages(&live) {
             *self.present.entry(identity).or_insert(0) += 1;
+            self.touched.insert(identity);
         }
         let is_file = !matches!(live.node, LiveNode::Symlink(_));
         if let (Some(kind), true, 0) = (old_kind, is_file, packages(&live).count()) {
@@ -308,10 +341,14 @@ impl<'a> Root<'a> {
     fn remove(&mut self, path: &str) {
         self.replaced.remove(path);
         if let Some(live) = self.nodes.remove(path) {
+            if matches!(live.node, LiveNode::Symlink(_)) {
+                self.resolved.clear();
+            }
             if let Some(record) = &mut self.record {
                 record.removed(path, &live.node, live.layer);
             }
             for identity in packages(&live) {
+                self.touched.insert(identity);
                 if let Some(count) = self.present.get_mut(&identity) {
                     *count -= 1;
                     if *count == 0 {
@@ -368,4 +405,9 @@ fn packages<'a>(live: &Live<'a>) -> impl Iterator<Item = Identity<'a>> + use<'a>
 
 fn join(directory: &str, name: &str) -> String {
     if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
+}
+
+/// Whether a path lies below a directory.
+fn is_below(path: &str, directory: &str) -> bool {
+    path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
 }
