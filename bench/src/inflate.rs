@@ -25,8 +25,8 @@ struct Place {
     size: u64,
 }
 
-/// Inflate every layer of an archive as `docker save` writes it.
-pub(crate) fn run(archive: &Path, threads: usize) -> Result<Value> {
+/// Inflate every layer of an archive as `docker save` writes it, and digest what comes out if that is wanted.
+pub(crate) fn run(archive: &Path, threads: usize, diff_ids: bool) -> Result<Value> {
     let shown = archive.display();
     let layers = layers(archive).with_context(|| format!("{shown}"))?;
     let next = AtomicUsize::new(0);
@@ -35,7 +35,8 @@ pub(crate) fn run(archive: &Path, threads: usize) -> Result<Value> {
         for _ in 0..threads.min(layers.len()) {
             scope.spawn(|| {
                 while let Some(place) = layers.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let result = inflate(archive, place).with_context(|| format!("layer {}", place.name));
+                    let result =
+                        inflate(archive, place, diff_ids).with_context(|| format!("layer {}", place.name));
                     if let Ok(mut results) = results.lock() {
                         results.push(result);
                     }
@@ -51,7 +52,7 @@ pub(crate) fn run(archive: &Path, threads: usize) -> Result<Value> {
 }
 
 /// The bytes of a layer as stored and as inflated.
-fn inflate(archive: &Path, place: &Place) -> Result<(u64, u64)> {
+fn inflate(archive: &Path, place: &Place, diff_id: bool) -> Result<(u64, u64)> {
     let mut file = File::open(archive)?;
     file.seek(SeekFrom::Start(place.offset))?;
     let mut stored = BufReader::with_capacity(128 * 1024, Hashing::new(file.take(place.size)));
@@ -59,9 +60,11 @@ fn inflate(archive: &Path, place: &Place) -> Result<(u64, u64)> {
     io::BufRead::fill_buf(&mut stored)?.read_exact(&mut magic)?;
     let mut sink = vec![0; 128 * 1024];
     let size = match magic {
-        [0x1f, 0x8b, ..] => exhaust(&mut flate2::bufread::MultiGzDecoder::new(&mut stored), &mut sink)?,
+        [0x1f, 0x8b, ..] => {
+            plain(&mut flate2::bufread::MultiGzDecoder::new(&mut stored), diff_id, &mut sink)?
+        }
         [0x28, 0xb5, 0x2f, 0xfd] => {
-            exhaust(&mut zstd::stream::read::Decoder::with_buffer(&mut stored)?, &mut sink)?
+            plain(&mut zstd::stream::read::Decoder::with_buffer(&mut stored)?, diff_id, &mut sink)?
         }
         _ => bail!("neither gzip nor zstd"),
     };
@@ -71,6 +74,16 @@ fn inflate(archive: &Path, place: &Place) -> Result<(u64, u64)> {
         bail!("the bytes have the digest {digest}");
     }
     Ok((count, size))
+}
+
+/// How many bytes come out.
+fn plain(reader: &mut dyn Read, diff_id: bool, buffer: &mut [u8]) -> io::Result<u64> {
+    if !diff_id {
+        return exhaust(reader, buffer);
+    }
+    let mut hashing = Hashing::new(reader);
+    exhaust(&mut hashing, buffer)?;
+    Ok(hashing.finish().0.size)
 }
 
 fn exhaust(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<u64> {
@@ -142,10 +155,11 @@ mod tests {
         let path = directory.path().join("image.tar");
         for compression in ["gzip", "zstd"] {
             archive(&path, compression, None);
-            let result = run(&path, 2).unwrap();
+            let result = run(&path, 2, false).unwrap();
+            assert_eq!(result, run(&path, 2, true).unwrap());
             assert_eq!((&result["layers"], &result["size"]), (&json!(1), &json!(100_000)));
         }
         archive(&path, "gzip", Some("0123"));
-        assert!(format!("{:#}", run(&path, 1).unwrap_err()).contains("have the digest"));
+        assert!(format!("{:#}", run(&path, 1, false).unwrap_err()).contains("have the digest"));
     }
 }

@@ -1,7 +1,8 @@
 //! What `cargo xtask bench` runs as an optimised program of its own.
 //!
 //! - `layer DIRECTORY`: reads a tar from standard input and stores it there as gzip and as zstd, named by digest.
-//! - `inflate ARCHIVE`: the bare work that no scanner can leave out: reads, digests and inflates every layer of an image.
+//! - `inflate ARCHIVE [--diff-ids]`: the bare work that no scanner can leave out: reads, digests and inflates every layer of an
+//!   image; with `--diff-ids` it also digests what comes out, as one who verifies a layer against its configuration does.
 //! - `measure PROGRAM ...`: runs one program; its time, processor time and peak memory.
 //!
 //! Each prints one line of JSON.
@@ -37,11 +38,14 @@ fn main() -> ExitCode {
 fn run(words: &[&str]) -> Result<Value> {
     match words {
         ["layer", directory] => layer::store(&mut std::io::stdin().lock(), Path::new(directory)),
-        ["inflate", archive] => inflate::run(Path::new(archive), threads()),
+        ["inflate", archive] => inflate::run(Path::new(archive), threads(), false),
+        ["inflate", archive, "--diff-ids"] => inflate::run(Path::new(archive), threads(), true),
         #[cfg(unix)]
         ["measure", program, arguments @ ..] => measure::run(program, arguments),
         _ => {
-            bail!("usage: hullmark-bench layer DIRECTORY | inflate ARCHIVE | measure PROGRAM [ARGUMENT ...]")
+            bail!(
+                "usage: hullmark-bench layer DIRECTORY | inflate ARCHIVE [--diff-ids] | measure PROGRAM [ARGUMENT ...]"
+            )
         }
     }
 }

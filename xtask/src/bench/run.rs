@@ -88,6 +88,13 @@ impl Programs {
             emptied: None,
             document: None,
         }];
+        subjects.push(Subject {
+            name: "bare-diff-ids",
+            program: self.bench.clone(),
+            arguments: words(&["inflate", &archive, "--diff-ids"]),
+            emptied: None,
+            document: None,
+        });
         let mut hullmark = |name: &'static str, more: &[&str]| {
             let document = scratch("hullmark.json");
             let target = format!("docker-archive:{archive}");
