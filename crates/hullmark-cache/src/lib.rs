@@ -28,6 +28,9 @@ const MAGIC: &[u8; 8] = b"hullmrk1";
 /// The largest content of an entry, in bytes; a larger one is not kept.
 const MAX_CONTENT: u64 = 512 << 20;
 
+/// How much a cache keeps unless something else is said, in bytes: 1 GiB.
+pub const DEFAULT_MAX_BYTES: u64 = 1 << 30;
+
 /// zstd's fastest regular level: what is read often is small enough with it.
 const LEVEL: i32 = 1;
 
@@ -52,17 +55,24 @@ pub struct CacheError {
 pub struct Cache {
     root: PathBuf,
     now: Timestamp,
+    max_bytes: u64,
 }
 
 impl Cache {
-    /// Uses a directory, which is made if it is not there. `now` is when entries count as used.
+    /// Uses a directory, which is made if it is not there. `now` is when entries count as used. It keeps at most
+    /// [`DEFAULT_MAX_BYTES`], and what an hour brings.
     ///
     /// # Errors
     /// When the directory cannot be made.
     pub fn open(root: &Path, now: Timestamp) -> Result<Self, CacheError> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(root);
         made.map_err(|source| CacheError { path: root.to_owned(), source })?;
-        Ok(Self { root: root.to_owned(), now })
+        Ok(Self { root: root.to_owned(), now, max_bytes: DEFAULT_MAX_BYTES })
+    }
+
+    /// The same, which keeps at most `max_bytes`, and what an hour brings.
+    pub fn bounded(self, max_bytes: u64) -> Self {
+        Self { max_bytes, ..self }
     }
 
     /// Where it is.
@@ -95,7 +105,9 @@ impl Cache {
             return Ok(());
         }
         let path = self.path(kind, key);
-        self.write(&path, kind, key, content).map_err(|source| CacheError { path, source })
+        self.write(&path, kind, key, content).map_err(|source| CacheError { path, source })?;
+        self.prune_now_and_then();
+        Ok(())
     }
 
     fn write(&self, path: &Path, kind: &str, key: &Digest, content: &[u8]) -> io::Result<()> {

@@ -9,6 +9,12 @@ use crate::{Cache, CacheError, UNFINISHED};
 /// How long a file without a name of its own may be there: whoever wrote it was killed.
 const UNFINISHED_FOR: Duration = Duration::from_secs(60 * 60);
 
+/// The file whose time says when a cache was last made smaller on the way.
+const PRUNED: &str = "pruned";
+
+/// How long a cache is left alone after that.
+const PRUNED_FOR: Duration = Duration::from_secs(60 * 60);
+
 /// What a cache holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -81,6 +87,22 @@ impl Cache {
             pruned.left.bytes -= entry.bytes;
         }
         Ok(pruned)
+    }
+
+    /// Makes it as small as it is meant to be, unless somebody did so within the last hour. That it fails costs room and
+    /// nothing else; the next who keeps something tries again.
+    pub(crate) fn prune_now_and_then(&self) {
+        let (marker, now) = (self.directory().join(PRUNED), self.now());
+        let last = fs::metadata(&marker).and_then(|metadata| metadata.modified());
+        // A time in the future is another clock's.
+        if last.is_ok_and(|last| now.duration_since(last).is_ok_and(|age| age < PRUNED_FOR)) {
+            return;
+        }
+        // First, so that nobody else begins at the same time; two who do do no harm.
+        let marked = fs::File::create(&marker).and_then(|file| file.set_modified(now));
+        if marked.is_ok() {
+            let _ = self.prune(self.max_bytes, None);
+        }
     }
 
     fn entries(&self) -> Result<Vec<Entry>, CacheError> {

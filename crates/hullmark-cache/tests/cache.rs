@@ -23,6 +23,8 @@ fn files(directory: &Path) -> Vec<PathBuf> {
         let path = entry.unwrap().path();
         match path.is_dir() {
             true => found.extend(files(&path)),
+            // The mark that says when the cache was made smaller is no entry.
+            false if path.ends_with("pruned") => {}
             false => found.push(path),
         }
     }
@@ -98,6 +100,38 @@ fn pruning_removes_what_is_old_and_what_was_used_longest_ago() {
     assert!(cache.get("layer", &key("c")).is_none());
     assert!(cache.get("layer", &key("b")).is_some() && cache.get("layer", &key("d")).is_some());
     assert_eq!(cache.prune(0, None).unwrap().left, Usage::default());
+}
+
+#[test]
+fn it_stays_within_its_bound_by_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |minutes: i64| {
+        let time = now() + jiff::SignedDuration::from_mins(minutes);
+        Cache::open(directory.path(), time).unwrap().bounded(4000)
+    };
+    let noise = |seed: u64| -> Vec<u8> {
+        // Does not compress.
+        let step = |state: &mut u64| {
+            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            Some((*state >> 33) as u8)
+        };
+        std::iter::successors(Some(seed), |state| Some(*state))
+            .scan(seed, |state, _| step(state))
+            .take(1000)
+            .collect()
+    };
+    for entry in 0..20 {
+        at(0).put("layer", &key(&entry.to_string()), &noise(entry)).unwrap();
+    }
+    assert_eq!(at(0).usage().unwrap().entries, 20);
+    at(59).put("layer", &key("59"), &noise(59)).unwrap();
+    assert_eq!(at(0).usage().unwrap().entries, 21);
+    at(60).put("layer", &key("60"), &noise(60)).unwrap();
+    let usage = at(0).usage().unwrap();
+    assert!((1..4).contains(&usage.entries) && usage.bytes <= 4000, "{usage:?}");
+    // A clock that was ahead does not keep it from being pruned.
+    at(-600).put("layer", &key("early"), &noise(7)).unwrap();
+    assert!(at(0).usage().unwrap().bytes <= 4000);
 }
 
 #[test]

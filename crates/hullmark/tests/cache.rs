@@ -18,6 +18,8 @@ fn files(directory: &Path) -> Vec<PathBuf> {
         let path = entry.unwrap().path();
         match path.is_dir() {
             true => found.extend(files(&path)),
+            // The mark that says when the cache was made smaller is no entry.
+            false if path.ends_with("pruned") => {}
             false => found.push(path),
         }
     }

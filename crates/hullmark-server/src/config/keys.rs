@@ -160,6 +160,12 @@ const KEYS: &[Key] = &[
         "10737418240",
         "How much disk the cache of blobs may use, in bytes.",
     ),
+    key(
+        "gate.results_bytes",
+        Kind::Number,
+        "1073741824",
+        "How much disk the results of layers may use, in bytes: a layer that was read before is not read again.",
+    ),
     key("gate.tag_ttl", Kind::Duration, "\"60s\"", "How long what a tag points to is believed."),
     required(
         "gate.upstreams.NAME.url",

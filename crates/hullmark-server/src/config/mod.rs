@@ -225,6 +225,8 @@ pub struct GateConfig {
     pub platforms: Vec<String>,
     /// How much disk the cache of blobs may use, in bytes.
     pub cache_bytes: u64,
+    /// How much disk the results of layers may use, in bytes.
+    pub results_bytes: u64,
     /// How long what a tag points to is believed.
     pub tag_ttl: ConfigDuration,
     /// The registries behind the gate, by the first component of the repository's name.
@@ -322,6 +324,7 @@ impl Default for GateConfig {
             wait: ConfigDuration(Duration::from_secs(60)),
             platforms: vec!["linux/amd64".to_owned()],
             cache_bytes: 10 * 1024 * 1024 * 1024,
+            results_bytes: hullmark_cache::DEFAULT_MAX_BYTES,
             tag_ttl: ConfigDuration(Duration::from_secs(60)),
             upstreams: BTreeMap::new(),
         }

@@ -35,6 +35,7 @@ use hullmark_types::{Digest, Platform, PlatformError};
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
+use crate::error::chain;
 use crate::state::{Clock, Shared};
 use crate::trail::{Trail, TrailError};
 use cache::BlobCache;
@@ -103,6 +104,7 @@ pub struct Gate {
     upstreams: BTreeMap<String, Arc<Upstream>>,
     platforms: Vec<Platform>,
     cache: Arc<BlobCache>,
+    results_bytes: u64,
     documents: Mutex<Lru<Digest, Arc<Document>>>,
     /// Which manifests are in which repository.
     present: Mutex<Lru<(Place, Digest), ()>>,
@@ -156,6 +158,7 @@ impl Gate {
             upstreams,
             platforms,
             cache: Arc::new(cache),
+            results_bytes: config.gate.results_bytes,
             documents: Mutex::new(Lru::new(DOCUMENT_MEMORY)),
             present: Mutex::new(Lru::new(FACTS)),
             tags: Mutex::new(Lru::new(FACTS)),
@@ -188,6 +191,17 @@ impl Gate {
 
     fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was found in layers before, in the store of blobs. Without it everything is read again.
+    fn results(&self, now: jiff::Timestamp) -> Option<hullmark_cache::Cache> {
+        match hullmark_cache::Cache::open(&self.cache.root().join("results"), now) {
+            Ok(cache) => Some(cache.bounded(self.results_bytes)),
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "results of layers are not kept");
+                None
+            }
+        }
     }
 
     /// How many bodies are being sent.

@@ -147,6 +147,25 @@ async fn a_thousand_pulls_that_stall_take_bounded_memory_and_stop_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_layer_that_images_share_is_read_once() {
+    let shared = good_image();
+    let added = good_image().layer(TarBuilder::new().file("x", vec![1; 1000]).finish(), "COPY");
+    let upstream = RegistryBuilder::new()
+        .image("library/app", "1", &shared)
+        .image("library/app", "2", &added)
+        .serve(|_| None);
+    let kit = kit(&upstream, "").await;
+    let layers = || {
+        let groups = std::fs::read_dir(kit.path("data/gate/results/layer")).unwrap();
+        groups.map(|group| std::fs::read_dir(group.unwrap().path()).unwrap().count()).sum::<usize>()
+    };
+    for (tag, expected) in [("1", shared.blobs().len()), ("2", shared.blobs().len() + 1)] {
+        assert_eq!(get(&kit, &format!("/v2/docker.io/app/manifests/{tag}")).await.status, 200);
+        assert_eq!(layers(), expected, "{tag}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_cache_is_bounded_and_what_made_room_is_fetched_again() {
     let images = [1, 2, 3].map(|number| {
         good_image()
