@@ -1,4 +1,11 @@
-//! What several fuzz targets check.
+//! What fuzz targets check.
+
+mod framing;
+mod walked;
+mod whiteouts;
+
+pub use framing::check_framing;
+pub use whiteouts::check_whiteouts;
 
 use std::cmp::Ordering;
 
@@ -86,4 +93,9 @@ pub fn check_layer(bytes: &[u8]) {
                 .all(|location| !location.path.starts_with('/') && !location.path.contains("../"))
         );
     }
+}
+
+/// Walks a tar of any bytes, and checks what must hold of any walk.
+pub fn check_tar(bytes: &[u8]) {
+    walked::walk(bytes, &small_limits());
 }

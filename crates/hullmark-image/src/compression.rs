@@ -1,9 +1,10 @@
 //! Compression, found out by magic bytes and never by media type.
 
-use std::io::{self, BufReader, Chain, Cursor, Read};
+use std::io::{self, Chain, Cursor, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
+use crate::filled::Filled;
 use crate::memory::Pool;
 use crate::tar;
 use crate::zstd_frames::ZstdFrames;
@@ -31,8 +32,8 @@ type Whole<'a, R> = Chain<Cursor<Vec<u8>>, &'a mut R>;
 /// The uncompressed bytes of a stream.
 pub(crate) enum Decompressed<'a, R> {
     None(Whole<'a, R>),
-    Gzip(Box<MultiGzDecoder<BufReader<Whole<'a, R>>>>),
-    Zstd(Box<ZstdFrames<'a, BufReader<Whole<'a, R>>>>),
+    Gzip(Box<MultiGzDecoder<Filled<Whole<'a, R>>>>),
+    Zstd(Box<ZstdFrames<'a, Filled<Whole<'a, R>>>>),
 }
 
 impl<R: Read> Read for Decompressed<'_, R> {
@@ -69,7 +70,7 @@ pub(crate) fn open<'a, R: Read>(
     (&mut *stream).take(HEAD as u64).read_to_end(&mut head)?;
     let compression = sniff(&head);
     let whole = Cursor::new(head).chain(stream);
-    let buffered = |whole| BufReader::with_capacity(BUFFER, whole);
+    let buffered = |whole| Filled::with_capacity(BUFFER, whole);
     Ok(compression.map(|compression| match compression {
         Compression::None => Decompressed::None(whole),
         Compression::Gzip => Decompressed::Gzip(Box::new(MultiGzDecoder::new(buffered(whole)))),

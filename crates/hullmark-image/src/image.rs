@@ -4,19 +4,20 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use hullmark_http::ClientOptions;
 use hullmark_types::{Diagnostic, Digest, ImageConfig, LayerInfo, Platform, Subject};
 
 use crate::archive::{Archive, Place};
+use crate::limits::LimitHit;
 use crate::oci::Blob;
 use crate::registry::Repository;
-use crate::walk::{Reading, walk_blob};
+use crate::walk::{Reading, Totals, walk_blob};
 use crate::{
-    ImageError, ImageVisitor, LayerOutcome, Limits, Memory, RegistryAccess, Target, docker_archive, oci,
-    rootfs,
+    ImageError, ImageVisitor, LayerOutcome, Limits, Memory, Recalled, RegistryAccess, Target, docker_archive,
+    oci, rootfs,
 };
 
 /// How images are got.
@@ -338,33 +339,34 @@ impl Image {
             layer.diff_id = outcome.diff_id;
         }
         match outputs {
-            Some(outputs) => {
+            Ok(outputs) => {
                 for (index, output) in (0..).zip(outputs) {
                     visitor.end_layer(index, output);
                 }
             }
-            None => {
-                let limit = self.limits.max_image_size;
-                let message = format!(
-                    "the layers together have more than {limit} bytes uncompressed; none of them was assessed"
-                );
-                self.diagnostics.push(Diagnostic::gap("limit-image-size", "", message));
-            }
+            Err(hit) => self.diagnostics.push(Diagnostic::gap(hit.code, "", hit.message)),
         }
         Ok(())
     }
 }
 
-/// A layer that was read: what was made of it, and what was found out.
-type Walked<O> = (O, Option<LayerOutcome>);
+/// A layer that was read.
+struct Walked<O> {
+    /// What was made of it.
+    output: O,
+    /// What was found out.
+    outcome: Option<LayerOutcome>,
+    /// [`LayerOutcome::kept`].
+    kept: u64,
+}
 
 /// The layers that were read, by their numbers.
 type ByNumber<O> = BTreeMap<usize, Result<Walked<O>, ImageError>>;
 
 /// All layers of an image.
 struct AllWalked<O> {
-    /// What was made of each, base first; nothing when the image is too large.
-    outputs: Option<Vec<O>>,
+    /// What was made of each, base first, or why the image is too large.
+    outputs: Result<Vec<O>, LimitHit>,
     /// What was found out about the first that was read.
     first: Option<LayerOutcome>,
 }
@@ -377,8 +379,8 @@ struct LayerWalk<'a, V: ImageVisitor> {
     verify_diff_ids: bool,
     visitor: &'a V,
     progress: &'a dyn Progress,
-    /// Uncompressed bytes of all layers so far.
-    size: AtomicU64,
+    /// Those of all layers so far.
+    totals: Totals,
     /// No layer from this one on is of use, as this one has an error.
     end: AtomicUsize,
     walked: Mutex<ByNumber<V::Output>>,
@@ -393,7 +395,7 @@ impl<'a, V: ImageVisitor> LayerWalk<'a, V> {
             verify_diff_ids: image.verify_diff_ids,
             visitor,
             progress,
-            size: AtomicU64::new(0),
+            totals: Totals::default(),
             end: AtomicUsize::new(image.layers.len()),
             walked: Mutex::default(),
         }
@@ -401,30 +403,43 @@ impl<'a, V: ImageVisitor> LayerWalk<'a, V> {
 
     /// The error of the lowest layer that has one, or all layers.
     fn finish(self) -> Result<AllWalked<V::Output>, ImageError> {
-        let is_too_large = self.is_too_large();
+        let hit = self.hit();
         let walked = self.walked.into_inner().unwrap_or_else(PoisonError::into_inner);
         let (mut outputs, mut first) = (Vec::with_capacity(walked.len()), None);
         for (_, layer) in walked {
             match layer {
-                Ok((output, outcome)) => {
+                Ok(Walked { output, outcome, .. }) => {
                     outputs.push(output);
                     first = first.or(outcome);
                 }
                 // A layer that was broken off has an error too.
-                Err(_) if is_too_large => {}
+                Err(_) if hit.is_some() => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(AllWalked { outputs: (!is_too_large).then_some(outputs), first })
+        Ok(AllWalked { outputs: hit.map_or(Ok(outputs), Err), first })
     }
 
-    fn is_too_large(&self) -> bool {
-        self.size.load(Ordering::Relaxed) > self.limits.max_image_size
+    /// The limit that all layers together hit.
+    fn hit(&self) -> Option<LimitHit> {
+        let (size, kept) = (self.limits.max_image_size, self.memory.kept());
+        if self.totals.size.load(Ordering::Relaxed) > size {
+            let message = format!(
+                "the layers together have more than {size} bytes uncompressed; none of them was assessed"
+            );
+            return Some(LimitHit { code: "limit-image-size", message });
+        }
+        (self.totals.kept.load(Ordering::Relaxed) > kept).then(|| {
+            let message = format!(
+                "what has to be kept of the layers together, such as the names of files, needs more than {kept} bytes of memory; none of them was assessed"
+            );
+            LimitHit { code: "limit-memory", message }
+        })
     }
 
     /// Whether it is of no use to go on with a layer.
     fn is_over(&self, index: usize) -> bool {
-        index >= self.end.load(Ordering::Relaxed) || self.is_too_large()
+        index >= self.end.load(Ordering::Relaxed) || self.hit().is_some()
     }
 
     /// Walks all layers, several at a time.
@@ -446,10 +461,15 @@ impl<'a, V: ImageVisitor> LayerWalk<'a, V> {
                     Some(walked) => Ok(walked),
                     None => match source.open(index) {
                         Err(error) => Err(error),
-                        Ok(None) => Ok((self.absent(), None)),
+                        Ok(None) => Ok(self.absent()),
                         Ok(Some(mut blob)) => self.blob(index, &source.place(index), &mut *blob),
                     },
                 };
+                if let Ok(Walked { kept, .. }) = &result {
+                    // Once for each time that it stands in the image.
+                    let again = kept.saturating_mul(layers.len() as u64 - 1);
+                    self.totals.kept.fetch_add(again, Ordering::Relaxed);
+                }
                 self.keep(layers, result);
             }
         };
@@ -494,7 +514,7 @@ impl<'a, V: ImageVisitor> LayerWalk<'a, V> {
             match (self.recall(index), place) {
                 (Some(walked), _) => self.keep(&[index], Ok(walked)),
                 (None, Some(place)) => wanted.push((*place, index)),
-                (None, None) => self.keep(&[index], Ok((self.absent(), None))),
+                (None, None) => self.keep(&[index], Ok(self.absent())),
             }
         }
         archive.visit(wanted, self.memory, &mut |index, blob| {
@@ -509,13 +529,17 @@ impl<'a, V: ImageVisitor> LayerWalk<'a, V> {
         let mut layer = self.visitor.begin();
         let diagnostics = rootfs::walk(path, self.limits, &mut layer);
         let outcome = LayerOutcome { diagnostics, ..LayerOutcome::default() };
-        self.keep(&[0], Ok((self.visitor.finish(layer, &outcome), None)));
+        let output = self.visitor.finish(layer, &outcome);
+        self.keep(&[0], Ok(Walked { output, outcome: None, kept: 0 }));
     }
 
     fn keep(&self, layers: &[usize], result: Result<Walked<V::Output>, ImageError>) {
         let mut walked = self.walked.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
-            Ok(made) => walked.extend(layers.iter().map(|index| (*index, Ok(made.clone())))),
+            Ok(Walked { output, mut outcome, kept }) => walked.extend(layers.iter().map(|index| {
+                let output = output.clone();
+                (*index, Ok(Walked { output, outcome: outcome.take(), kept }))
+            })),
             Err(error) => {
                 if let Some(index) = layers.first() {
                     self.end.fetch_min(*index, Ordering::Relaxed);
@@ -528,10 +552,11 @@ impl<'a, V: ImageVisitor> LayerWalk<'a, V> {
     /// What was made of a layer before.
     fn recall(&self, index: usize) -> Option<Walked<V::Output>> {
         let layer = self.layers.get(index)?;
-        let (output, size) = self.visitor.recall(layer)?;
-        self.size.fetch_add(size, Ordering::Relaxed);
+        let Recalled { output, size, kept } = self.visitor.recall(layer)?;
+        self.totals.size.fetch_add(size, Ordering::Relaxed);
+        self.totals.kept.fetch_add(kept, Ordering::Relaxed);
         self.progress.layer_recalled(layer);
-        Some((output, None))
+        Some(Walked { output, outcome: None, kept })
     }
 
     /// Walks a layer; `what` names where its bytes come from.
@@ -541,7 +566,7 @@ impl<'a, V: ImageVisitor> LayerWalk<'a, V> {
         what: &str,
         blob: &mut (dyn Read + Send),
     ) -> Result<Walked<V::Output>, ImageError> {
-        let Some(layer) = self.layers.get(index) else { return Ok((self.absent(), None)) };
+        let Some(layer) = self.layers.get(index) else { return Ok(self.absent()) };
         self.progress.layer_started(layer, layer.size);
         let mut visitor = self.visitor.begin();
         let is_over = || self.is_over(index);
@@ -551,24 +576,26 @@ impl<'a, V: ImageVisitor> LayerWalk<'a, V> {
             limits: self.limits,
             memory: self.memory,
             diff_id: layer.digest.is_none() || self.verify_diff_ids,
-            size: &self.size,
+            totals: &self.totals,
         };
         let outcome = walk_blob(&mut counted, &reading, &mut visitor);
-        if !self.is_too_large() {
+        if self.hit().is_none() {
             verify(layer, &outcome, &format!("{what}, layer {index}"))?;
         }
         let output = self.visitor.finish(visitor, &outcome);
         self.progress.layer_finished(layer.index);
-        Ok((output, Some(outcome)))
+        let kept = outcome.kept;
+        Ok(Walked { output, outcome: Some(outcome), kept })
     }
 
     /// What is made of a layer that is stored elsewhere.
-    fn absent(&self) -> V::Output {
+    fn absent(&self) -> Walked<V::Output> {
         let message =
             "the layer is not stored with the image, and other addresses are not contacted; it was not read";
         let diagnostics = vec![Diagnostic::gap("foreign-layer", "", message)];
         let outcome = LayerOutcome { diagnostics, ..LayerOutcome::default() };
-        self.visitor.finish(self.visitor.begin(), &outcome)
+        let output = self.visitor.finish(self.visitor.begin(), &outcome);
+        Walked { output, outcome: None, kept: 0 }
     }
 }
 
@@ -595,7 +622,11 @@ fn verify(layer: &LayerInfo, outcome: &LayerOutcome, place: &str) -> Result<(), 
         (Some(expected), Some(got)) => compare(format!("{place}, uncompressed"), expected, Some(got)),
         // The bytes are as they should be, and what could not be read of them is a gap.
         (Some(_), None) if layer.digest.is_some() => Ok(()),
-        (Some(_), None) if has(outcome, &["limit-layer-size", "limit-ratio"]) => Ok(()),
+        (Some(_), None)
+            if has(outcome, &["limit-layer-size", "limit-ratio", "limit-window", "limit-memory"]) =>
+        {
+            Ok(())
+        }
         (Some(expected), None) if outcome.digest.as_ref() == Some(expected) => Ok(()),
         (Some(expected), None) => compare(place.to_owned(), expected, None),
         // A file without any digest: bytes that cannot be read are an error, and not a layer with a gap.

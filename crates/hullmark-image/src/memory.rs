@@ -19,6 +19,8 @@ pub struct Memory {
 
 #[derive(Debug)]
 struct Pools {
+    /// What may be kept of one image: the list of its files and what was found in them.
+    kept: u64,
     /// Half: what zstd looks back at, for each layer that is being read.
     windows: Pool,
     /// A quarter: files that are read as a whole.
@@ -28,10 +30,12 @@ struct Pools {
 }
 
 impl Memory {
-    /// Memory of `bytes`, at least [`MIN_MEMORY`]. An eighth is for what does not grow with the image.
+    /// Memory of `bytes`, at least [`MIN_MEMORY`]. An eighth is for what does not grow with the image. What is kept of an image
+    /// until all its layers are read comes on top, and is half as much at most.
     pub fn new(bytes: u64) -> Self {
         let bytes = bytes.max(MIN_MEMORY);
         let pools = Pools {
+            kept: bytes / 2,
             windows: Pool::new(bytes / 2),
             files: Pool::new(bytes / 4),
             archives: Pool::new(bytes / 8),
@@ -42,6 +46,11 @@ impl Memory {
     /// For files that are read as a whole.
     pub fn files(&self) -> &Pool {
         &self.pools.files
+    }
+
+    /// How many bytes may be kept of one image.
+    pub fn kept(&self) -> u64 {
+        self.pools.kept
     }
 
     pub(crate) fn windows(&self) -> &Pool {

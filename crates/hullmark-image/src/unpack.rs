@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::io::{self, BufRead, Read};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 use hullmark_types::{Digest, DigestAlgorithm, Hasher};
@@ -13,7 +13,7 @@ use hullmark_types::{Digest, DigestAlgorithm, Hasher};
 use crate::Limits;
 use crate::compression::{self, Compression};
 use crate::limits::LimitHit;
-use crate::walk::Reading;
+use crate::walk::{Reading, Totals};
 
 /// Size of a buffer in the pipe.
 const BUFFER: usize = 256 * 1024;
@@ -32,7 +32,7 @@ pub(crate) struct Unpacked {
     pub(crate) compression: Option<Compression>,
     pub(crate) problem: Option<Problem>,
     /// Why the bytes as stored could not be read to their end.
-    pub(crate) failure: Option<String>,
+    pub(crate) failure: Option<Failure>,
 }
 
 /// Why nothing was decompressed.
@@ -45,7 +45,9 @@ pub(crate) enum Problem {
 
 /// Reads `blob` to its end and puts the uncompressed bytes into `sink`; at an error or a limit the rest is only digested.
 pub(crate) fn unpack(blob: &mut dyn Read, reading: &Reading<'_>, mut sink: Sink) -> Unpacked {
-    let mut stored = Hashing::new(blob, true);
+    let max_size = reading.limits.max_image_size;
+    let ending = Ending { inner: blob, left: max_size, max_size };
+    let mut stored = Hashing::new(ending, true);
     let stored_count = Rc::clone(&stored.count);
     let (mut compression, mut problem, mut diff_id, mut size, mut complete) = (None, None, None, 0, false);
     match compression::open(&mut stored, reading.memory.windows()) {
@@ -61,7 +63,7 @@ pub(crate) fn unpack(blob: &mut dyn Read, reading: &Reading<'_>, mut sink: Sink)
                 limits,
                 stored: Rc::clone(&stored_count),
                 kind,
-                image: reading.size,
+                totals: reading.totals,
             };
             // What is not compressed has the same digest before and after.
             let mut plain = Hashing::new(guarded, reading.diff_id && kind != Compression::None);
@@ -73,7 +75,7 @@ pub(crate) fn unpack(blob: &mut dyn Read, reading: &Reading<'_>, mut sink: Sink)
     drop(sink);
     // A reader that failed once may pretend to be at its end when it is asked again.
     let rest = io::copy(&mut stored, &mut io::sink());
-    let failure = stored.failure.take().or_else(|| rest.err().map(|error| error.to_string()));
+    let failure = stored.failure.take().or_else(|| rest.err().map(|error| Failure::of(&error)));
     let digest = stored.hasher.filter(|_| failure.is_none()).map(Hasher::finish);
     let same = || digest.clone().filter(|_| compression == Some(Compression::None));
     let diff_id = diff_id.or_else(same).filter(|_| complete);
@@ -110,7 +112,7 @@ impl Sink {
                 Ok(()) if is_end => return true,
                 Ok(()) => {}
                 Err(error) => {
-                    let _ = self.full.send(Err(Failure::of(error)));
+                    let _ = self.full.send(Err(Failure::of(&error)));
                     return false;
                 }
             }
@@ -154,16 +156,24 @@ impl Buffer {
 
 /// An error that can be told more than once.
 #[derive(Debug, Clone)]
-enum Failure {
+pub(crate) enum Failure {
     Limit(LimitHit),
     Other(io::ErrorKind, String),
 }
 
 impl Failure {
-    fn of(error: io::Error) -> Self {
-        match LimitHit::of(&error) {
+    fn of(error: &io::Error) -> Self {
+        match LimitHit::of(error) {
             Some(limit) => Self::Limit(limit.clone()),
             None => Self::Other(error.kind(), error.to_string()),
+        }
+    }
+
+    /// The code of the limit, if it is one.
+    pub(crate) fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Limit(limit) => Some(limit.code),
+            Self::Other(..) => None,
         }
     }
 
@@ -171,6 +181,15 @@ impl Failure {
         match self.clone() {
             Self::Limit(limit) => io::Error::other(limit),
             Self::Other(kind, message) => io::Error::new(kind, message),
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Limit(limit) => formatter.write_str(&limit.message),
+            Self::Other(_, message) => formatter.write_str(message),
         }
     }
 }
@@ -238,7 +257,7 @@ struct Hashing<R> {
     hasher: Option<Hasher>,
     count: Rc<Cell<u64>>,
     /// The first error of the inner reader.
-    failure: Option<String>,
+    failure: Option<Failure>,
 }
 
 impl<R: Read> Hashing<R> {
@@ -252,13 +271,32 @@ impl<R: Read> Read for Hashing<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.inner.read(buffer).inspect_err(|error| {
             if error.kind() != io::ErrorKind::Interrupted {
-                self.failure.get_or_insert_with(|| error.to_string());
+                self.failure.get_or_insert_with(|| Failure::of(error));
             }
         })?;
         if let Some(hasher) = &mut self.hasher {
             hasher.update(buffer.get(..length).unwrap_or_default());
         }
         self.count.set(self.count.get() + length as u64);
+        Ok(length)
+    }
+}
+
+/// Ends a layer that has no end of its own.
+struct Ending<'a> {
+    inner: &'a mut dyn Read,
+    left: u64,
+    max_size: u64,
+}
+
+impl Read for Ending<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(length as u64).ok_or_else(|| {
+            let message =
+                format!("the layer has more than {} bytes as stored; the rest was not read", self.max_size);
+            io::Error::other(LimitHit { code: "limit-stored-size", message })
+        })?;
         Ok(length)
     }
 }
@@ -270,14 +308,14 @@ struct Guarded<'a, R> {
     limits: &'a Limits,
     stored: Rc<Cell<u64>>,
     kind: Compression,
-    image: &'a AtomicU64,
+    totals: &'a Totals,
 }
 
 impl<R: Read> Read for Guarded<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.inner.read(buffer)?;
         self.read += length as u64;
-        let image = self.image.fetch_add(length as u64, Ordering::Relaxed);
+        let image = self.totals.size.fetch_add(length as u64, Ordering::Relaxed);
         let Limits { max_layer_size, max_image_size, max_ratio, ratio_floor, .. } = *self.limits;
         let hit = if image.saturating_add(length as u64) > max_image_size {
             let message =

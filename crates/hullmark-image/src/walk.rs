@@ -1,7 +1,7 @@
 //! The walk of one layer: decompress, read the tar, hand each entry to a visitor. One pass, bounded memory.
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hullmark_types::{Diagnostic, Digest, LayerInfo};
 
@@ -58,6 +58,22 @@ pub trait LayerVisitor {
     /// # Errors
     /// What the visitor could not do; it becomes a diagnostic at the path of the entry, and the walk goes on.
     fn entry(&mut self, entry: &Entry, content: &mut dyn BufRead) -> io::Result<()>;
+
+    /// About how many bytes of memory were needed so far to keep what came of the entries. Never becomes less.
+    fn kept(&self) -> u64 {
+        0
+    }
+}
+
+/// What was made of a layer before.
+#[derive(Debug, Clone)]
+pub struct Recalled<T> {
+    /// What was made of it.
+    pub output: T,
+    /// How many bytes it has uncompressed.
+    pub size: u64,
+    /// [`LayerOutcome::kept`].
+    pub kept: u64,
 }
 
 /// Takes the layers of an image.
@@ -76,8 +92,8 @@ pub trait ImageVisitor: Sync {
     /// The layer was read and verified. What could not be read of it is in the outcome.
     fn finish(&self, layer: Self::Layer, outcome: &LayerOutcome) -> Self::Output;
 
-    /// What was made of the layer before, and how many bytes it has uncompressed; then it is not read.
-    fn recall(&self, layer: &LayerInfo) -> Option<(Self::Output, u64)> {
+    /// What was made of the layer before; then it is not read.
+    fn recall(&self, layer: &LayerInfo) -> Option<Recalled<Self::Output>> {
         let _ = layer;
         None
     }
@@ -102,6 +118,8 @@ pub struct LayerOutcome {
     pub size: u64,
     /// Entries.
     pub entries: u64,
+    /// About how many bytes of memory what came of the layer needs.
+    pub kept: u64,
     /// How the layer is compressed.
     pub compression: Option<Compression>,
 }
@@ -115,7 +133,7 @@ pub fn walk_layer(
     limits: &Limits,
     visitor: &mut dyn LayerVisitor,
 ) -> LayerOutcome {
-    let reading = Reading { limits, memory: &Memory::default(), diff_id: true, size: &AtomicU64::new(0) };
+    let reading = Reading { limits, memory: &Memory::default(), diff_id: true, totals: &Totals::default() };
     walk_blob(blob, &reading, visitor)
 }
 
@@ -126,8 +144,17 @@ pub(crate) struct Reading<'a> {
     pub(crate) memory: &'a Memory,
     /// Whether the uncompressed bytes are digested.
     pub(crate) diff_id: bool,
-    /// The uncompressed bytes of all layers of the image so far, to which those of this layer are added.
-    pub(crate) size: &'a AtomicU64,
+    /// Those of the image so far, to which this layer is added.
+    pub(crate) totals: &'a Totals,
+}
+
+/// What the layers of an image have together.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    /// Uncompressed bytes.
+    pub(crate) size: AtomicU64,
+    /// [`LayerOutcome::kept`].
+    pub(crate) kept: AtomicU64,
 }
 
 /// The same as [`walk_layer`]. One thread reads, digests and decompresses; this one walks.
@@ -137,8 +164,16 @@ pub(crate) fn walk_blob(
     visitor: &mut dyn LayerVisitor,
 ) -> LayerOutcome {
     let limits = reading.limits;
-    let mut walk =
-        Walk { limits, visitor, diagnostics: Vec::new(), entries: 0, zeros_left: limits.max_layer_size };
+    let mut walk = Walk {
+        reading,
+        limits,
+        visitor,
+        diagnostics: Vec::new(),
+        said: 0,
+        kept: 0,
+        entries: 0,
+        zeros_left: limits.max_layer_size,
+    };
     let unpacked = std::thread::scope(|scope| {
         let (sink, mut plain) = pipe();
         let unpacking = scope.spawn(move || unpack(blob, reading, sink));
@@ -162,10 +197,14 @@ pub(crate) fn walk_blob(
         Some(Problem::Unopened(message)) => walk.gap("malformed-layer", "", message.clone()),
         None => {}
     }
-    if let Some(message) = &unpacked.failure {
-        walk.gap("unreadable-layer", "", message.clone());
+    if let Some(failure) = &unpacked.failure {
+        let code = failure.code().unwrap_or("unreadable-layer");
+        // The walk may have come upon it too.
+        if failure.code().is_none() || walk.diagnostics.iter().all(|found| found.code != code) {
+            walk.gap(code, "", failure.to_string());
+        }
     }
-    let Walk { diagnostics, entries, .. } = walk;
+    let Walk { diagnostics, entries, kept, .. } = walk;
     LayerOutcome {
         diagnostics,
         digest: unpacked.digest,
@@ -173,6 +212,7 @@ pub(crate) fn walk_blob(
         stored_size: unpacked.stored_size,
         size: unpacked.size,
         entries,
+        kept,
         compression: unpacked.compression,
     }
 }
@@ -192,9 +232,14 @@ enum TarEnd {
 }
 
 struct Walk<'a> {
+    reading: &'a Reading<'a>,
     limits: &'a Limits,
     visitor: &'a mut dyn LayerVisitor,
     diagnostics: Vec<Diagnostic>,
+    /// About how many bytes the diagnostics need.
+    said: u64,
+    /// About how many bytes all that is kept of the layer needs.
+    kept: u64,
     entries: u64,
     /// How many zeros sparse files may still have together.
     zeros_left: u64,
@@ -203,7 +248,11 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn gap(&mut self, code: &str, path: &str, message: impl Into<String>) {
         match self.diagnostics.len() {
-            length if length < MAX_DIAGNOSTICS => self.diagnostics.push(Diagnostic::gap(code, path, message)),
+            length if length < MAX_DIAGNOSTICS => {
+                let found = Diagnostic::gap(code, path, message);
+                self.said += (size_of::<Diagnostic>() + path.len() + found.message.len()) as u64;
+                self.diagnostics.push(found);
+            }
             MAX_DIAGNOSTICS => self.diagnostics.push(Diagnostic::gap(
                 "limit-diagnostics",
                 "",
@@ -231,6 +280,14 @@ impl Walk<'_> {
                         return TarEnd::GivenUp;
                     }
                     self.member(&member, &mut tar);
+                    if self.keeps_too_much() {
+                        let limit = self.reading.memory.kept();
+                        let message = format!(
+                            "what has to be kept of the image needs more than {limit} bytes of memory; the rest was not read"
+                        );
+                        self.gap("limit-memory", "", message);
+                        return TarEnd::GivenUp;
+                    }
                 }
                 Err(error) => {
                     self.failed(&error);
@@ -241,6 +298,15 @@ impl Walk<'_> {
                 }
             }
         }
+    }
+
+    /// Counts what the last member left behind; whether the image needs more memory than there is.
+    fn keeps_too_much(&mut self) -> bool {
+        let kept = self.visitor.kept() + self.said;
+        let more = kept - self.kept;
+        self.kept = kept;
+        let before = self.reading.totals.kept.fetch_add(more, Ordering::Relaxed);
+        before.saturating_add(more) > self.reading.memory.kept()
     }
 
     /// Reads on to the end, for the digest. Runtimes stop at the end of the tar, and so does the walk; that there is more is

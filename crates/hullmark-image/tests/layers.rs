@@ -1,6 +1,6 @@
 //! One layer: names, links, whiteouts, extended headers, compression, limits, malformed tars.
 
-use std::io::BufRead;
+use std::io::{self, BufRead, Read};
 
 use hullmark_image::{Entry, EntryKind, LayerOutcome, LayerVisitor, Limits, walk_layer};
 use hullmark_testkit::{Compression, TarBuilder, compress, header, patched};
@@ -222,6 +222,80 @@ fn a_truncated_gzip_stream_is_said() {
     let (_, outcome) = walk(&bytes[..bytes.len() / 2], &Limits::default());
     assert!(!outcome.diagnostics.is_empty());
     assert_eq!(outcome.diff_id, None);
+}
+
+#[test]
+fn a_layer_that_never_ends_is_given_up() {
+    let limits = Limits { max_layer_size: 1 << 20, max_image_size: 1 << 22, ..Limits::default() };
+    let start = TarBuilder::new().file("a", "1").finish_without_trailer();
+    let endless = |start: Vec<u8>, more: Vec<u8>| {
+        let mut lines = Lines::default();
+        let rest = std::iter::repeat_with(move || io::Cursor::new(more.clone()));
+        let mut blob = io::Cursor::new(start).chain(Endless { rest, now: io::Cursor::new(Vec::new()) });
+        let outcome = walk_layer(&mut blob, &limits, &mut lines);
+        assert_eq!(lines.0, ["file a 1"]);
+        assert!(outcome.stored_size <= (1 << 22) + (1 << 20), "{}", outcome.stored_size);
+        assert_eq!((&outcome.digest, &outcome.diff_id), (&None, &None));
+        codes(&outcome).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let zeros = vec![0; 1 << 16];
+    assert_eq!(endless(start.clone(), zeros), ["limit-layer-size", "limit-stored-size"]);
+    for compression in [Compression::Gzip, Compression::Zstd] {
+        // Empty parts, so that it never becomes any larger.
+        let empty = compress(b"", compression).repeat(1000);
+        assert_eq!(endless(compress(&start, compression), empty), ["limit-stored-size"]);
+    }
+}
+
+/// Gives one reader after the other.
+struct Endless<I> {
+    rest: I,
+    now: io::Cursor<Vec<u8>>,
+}
+
+impl<I: Iterator<Item = io::Cursor<Vec<u8>>>> Read for Endless<I> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.now.position() == self.now.get_ref().len() as u64 {
+            self.now = self.rest.next().unwrap_or_default();
+        }
+        self.now.read(buffer)
+    }
+}
+
+#[test]
+fn what_comes_of_a_damaged_layer_does_not_depend_on_how_its_bytes_arrive() {
+    let content: Vec<u8> = (0..200_000_u32).map(|number| (number.wrapping_mul(number) >> 7) as u8).collect();
+    let tar =
+        (0..40).fold(TarBuilder::new(), |tar, n| tar.file(&format!("f{n}"), &content[n * 5000..][..5000]));
+    let tar = tar.finish();
+    for compression in [Compression::Gzip, Compression::Zstd] {
+        let whole = compress(&tar, compression);
+        for place in [20, whole.len() / 3, whole.len() / 2, whole.len() - 9] {
+            let mut damaged = whole.clone();
+            damaged[place] ^= 0x55;
+            let expected = walk(&damaged, &Limits::default());
+            for piece in [1, 7, 1000] {
+                let mut lines = Lines::default();
+                let mut blob = Pieces(&damaged, piece);
+                let outcome = walk_layer(&mut blob, &Limits::default(), &mut lines);
+                assert_eq!(
+                    (&lines.0, &outcome),
+                    (&expected.0, &expected.1),
+                    "{compression:?} {place} {piece}"
+                );
+            }
+        }
+    }
+}
+
+/// Gives so many bytes at a time.
+struct Pieces<'a>(&'a [u8], usize);
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = buffer.len().min(self.1);
+        self.0.read(&mut buffer[..length])
+    }
 }
 
 proptest! {

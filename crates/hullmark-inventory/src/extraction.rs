@@ -108,6 +108,30 @@ impl Extraction {
             && self.diagnostics.is_empty()
     }
 
+    /// About how many bytes of memory it needs.
+    pub(crate) fn weight(&self) -> u64 {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let package = |package: &FoundPackage| {
+            let source = package.source.as_ref().map_or(0, |source| source.name.len() + source.version.len());
+            let licenses = package.licenses.iter().map(|license| size_of::<String>() + license.len());
+            size_of::<FoundPackage>()
+                + package.name.len()
+                + package.version.len()
+                + source
+                + length(&package.architecture)
+                + length(&package.vendor)
+                + licenses.sum::<usize>()
+        };
+        let owned = |owned: &OwnedFiles| {
+            let files = owned.files.iter().map(|file| size_of::<String>() + file.len());
+            size_of::<OwnedFiles>() + owned.package.len() + length(&owned.architecture) + files.sum::<usize>()
+        };
+        let said = |found: &Diagnostic| size_of::<Diagnostic>() + found.path.len() + found.message.len();
+        let parts = self.packages.iter().map(package).chain(self.owned.iter().map(owned));
+        let all = parts.chain(self.diagnostics.iter().map(said)).sum::<usize>();
+        (size_of::<Self>() + all) as u64
+    }
+
     /// Adds a package. One whose name, version or architecture is empty or absurdly long where it must not be is a gap
     /// instead; texts that nothing depends on are cut.
     pub fn add_package(&mut self, path: &str, mut package: FoundPackage) {

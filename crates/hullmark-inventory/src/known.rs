@@ -5,13 +5,16 @@
 //! one that was seen before costs no merge.
 
 use hullmark_cache::Cache;
-use hullmark_image::{Image, LayerOutcome, Limits};
+use hullmark_image::{Image, LayerOutcome, Limits, Recalled};
 use hullmark_types::{Digest, ImageProfile, Inventory, LayerInfo, canonical_json};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::LayerInventory;
 use crate::extractors::extractor_set_version;
+
+/// Changes when what is kept has another form.
+const FORM: u32 = 2;
 
 /// Results that depend on more than the bytes: how much memory there was to read with.
 const NOT_KEPT: &str = "limit-memory";
@@ -34,13 +37,16 @@ struct KeptLayer<I> {
     inventory: I,
     /// Uncompressed bytes.
     size: u64,
+    /// About how many bytes of memory it needs.
+    kept: u64,
     /// The digest of the uncompressed bytes, if it was computed.
     diff_id: Option<Digest>,
 }
 
 impl<'a> Known<'a> {
     pub(crate) fn new(cache: &'a Cache, limits: &Limits, verify_diff_ids: bool) -> Self {
-        let made_by = format!("{}\n{}\n{limits:?}\n", env!("CARGO_PKG_VERSION"), extractor_set_version());
+        let made_by =
+            format!("{FORM}\n{}\n{}\n{limits:?}\n", env!("CARGO_PKG_VERSION"), extractor_set_version());
         Self { cache, made_by, verify_diff_ids }
     }
 
@@ -48,14 +54,15 @@ impl<'a> Known<'a> {
         Digest::sha256(format!("{}{of}", self.made_by).as_bytes())
     }
 
-    /// A layer that was read before, and its uncompressed size.
-    pub(crate) fn layer(&self, layer: &LayerInfo) -> Option<(LayerInventory, u64)> {
+    /// A layer that was read before.
+    pub(crate) fn layer(&self, layer: &LayerInfo) -> Option<Recalled<LayerInventory>> {
         let digest = layer.digest.as_ref().or(layer.diff_id.as_ref())?;
         let kept: KeptLayer<LayerInventory> = self.get("layer", &self.key(&digest.to_string()))?;
         if layer.digest.is_some() && self.verify_diff_ids && layer.diff_id != kept.diff_id {
             return None;
         }
-        Some((kept.inventory, kept.size))
+        let KeptLayer { inventory, size, kept, .. } = kept;
+        Some(Recalled { output: inventory, size, kept })
     }
 
     /// Keeps a layer that was read and verified.
@@ -63,7 +70,8 @@ impl<'a> Known<'a> {
         let has =
             |codes: &[&str]| outcome.diagnostics.iter().any(|found| codes.contains(&found.code.as_str()));
         let Some(digest) = outcome.digest.as_ref().filter(|_| !has(&[NOT_KEPT])) else { return };
-        let kept = KeptLayer { inventory, size: outcome.size, diff_id: outcome.diff_id.clone() };
+        let kept =
+            KeptLayer { inventory, size: outcome.size, kept: outcome.kept, diff_id: outcome.diff_id.clone() };
         self.put("layer", &self.key(&digest.to_string()), &kept);
         // The same bytes may come uncompressed, or compressed otherwise.
         if let Some(diff_id) = outcome.diff_id.as_ref().filter(|id| *id != digest && !has(&OF_STORED)) {

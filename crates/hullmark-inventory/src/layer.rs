@@ -17,6 +17,12 @@ use crate::{Extraction, Extractor, FileFacts, OpenFile};
 /// A file larger than this is read within the memory for files, and its buffer is given back after it.
 const KEPT_BUFFER: usize = 1024 * 1024;
 
+/// About how many bytes an entry needs besides its names.
+const ENTRY: usize = 128;
+
+/// About how many bytes a program needs.
+const PROGRAM: u64 = 160;
+
 /// The longest target of a symbolic link, and the longest path that links lead to: `PATH_MAX` of Linux.
 pub(crate) const MAX_PATH_LENGTH: usize = 4096;
 
@@ -67,6 +73,8 @@ pub struct LayerCollector {
     memory: Memory,
     /// The directory of the last entry: no file stands where it or one of its parents has to be.
     cleared: Option<String>,
+    /// About how many bytes what was put into the inventory needs.
+    kept: u64,
 }
 
 impl LayerCollector {
@@ -130,6 +138,7 @@ impl LayerCollector {
         }
         let (program, read) = match (kind, content.finish()) {
             (Some(kind), Ok(Some((digest, size)))) => {
+                self.kept += PROGRAM;
                 self.inventory.programs.push(Program::new(digest, kind, entry.mode, size));
                 (Some(self.inventory.programs.len() - 1), Ok(()))
             }
@@ -144,6 +153,7 @@ impl LayerCollector {
         if results.is_empty() {
             return None;
         }
+        self.kept += results.values().map(Extraction::weight).sum::<u64>();
         self.inventory.contents.push(results);
         Some(self.inventory.contents.len() - 1)
     }
@@ -154,6 +164,7 @@ impl LayerCollector {
         }
         let message =
             format!("the target of the symbolic link is {} bytes long; it is not followed", target.len());
+        self.kept += (size_of::<Diagnostic>() + path.len() + message.len()) as u64;
         self.inventory.diagnostics.push(Diagnostic::gap("limit-path-length", path, message));
         Node::Other
     }
@@ -220,7 +231,16 @@ impl LayerCollector {
 }
 
 impl LayerVisitor for LayerCollector {
+    fn kept(&self) -> u64 {
+        self.kept
+    }
+
     fn entry(&mut self, entry: &Entry, content: &mut dyn BufRead) -> io::Result<()> {
+        let target = match &entry.kind {
+            EntryKind::Symlink { target } | EntryKind::Hardlink { target } => target.len(),
+            _ => 0,
+        };
+        self.kept += (ENTRY + entry.path.len() + target) as u64;
         let node = match &entry.kind {
             EntryKind::Whiteout => {
                 self.inventory.whiteouts.insert(entry.path.clone());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hullmark_cache::Cache;
-use hullmark_image::{Image, ImageError, ImageVisitor, LayerOutcome, Memory, Progress};
+use hullmark_image::{Image, ImageError, ImageVisitor, LayerOutcome, Memory, Progress, Recalled};
 use hullmark_types::{Diagnostic, ImageConfig, ImageProfile, Inventory, LayerInfo, Subject};
 
 use crate::known::Known;
@@ -51,9 +51,9 @@ impl ImageVisitor for InventoryVisitor<'_> {
         Arc::new(layer)
     }
 
-    fn recall(&self, layer: &LayerInfo) -> Option<(Arc<LayerInventory>, u64)> {
-        let (layer, size) = self.known?.layer(layer)?;
-        Some((Arc::new(layer), size))
+    fn recall(&self, layer: &LayerInfo) -> Option<Recalled<Arc<LayerInventory>>> {
+        let Recalled { output, size, kept } = self.known?.layer(layer)?;
+        Some(Recalled { output: Arc::new(output), size, kept })
     }
 
     fn end_layer(&mut self, layer: u32, output: Arc<LayerInventory>) {

@@ -157,3 +157,49 @@ fn the_cache_is_looked_at_and_bounded() {
     place.run(&["cache", "prune", "--cache", &cache, "--max-size", "1 parsec"]).check(2, "expected a number");
     place.run(&["sbom", "image.tar", "--memory", "1MiB"]).check(2, "at least 32 MiB are needed");
 }
+
+/// Runs the command where no file may have more than so many blocks, as on a disk that is full.
+fn on_a_full_disk(place: &Place, blocks: u32, arguments: &[&str]) -> common::Answer {
+    let program = place.command().get_program().to_owned();
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &script, "sh"]).arg(program).args(arguments).env_clear();
+    for (name, value) in place.command().get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    common::Answer(command.current_dir(place.directory.path()).output().unwrap())
+}
+
+#[test]
+fn a_cache_on_a_full_disk_changes_nothing() {
+    let place = Place::bare();
+    place.put("image.tar", image().docker_archive());
+    let expected = place.ok(&["sbom", "image.tar", "--no-cache"]).stdout();
+    for blocks in [0, 1] {
+        let answer = on_a_full_disk(&place, blocks, &["sbom", "image.tar", "--cache", "cache"]);
+        answer.check(0, "");
+        assert_eq!(answer.stdout(), expected, "{blocks}");
+        assert!(files(&place.path("cache")).iter().all(|file| fs::metadata(file).unwrap().len() <= 1024));
+    }
+    // What was too large to be written then is written now.
+    assert_eq!(sbom(&place, "image.tar", &[]), expected);
+    assert!(files(&place.path("cache")).len() >= 4);
+    // A directory that cannot be used for another reason is a mistake of whoever gave it.
+    place
+        .run(&["sbom", "image.tar", "--cache", "image.tar"])
+        .check(2, "the cache `image.tar` cannot be used");
+}
+
+#[test]
+fn a_report_or_a_record_that_cannot_be_written_is_an_error_and_no_verdict() {
+    let place = Place::new();
+    place.put("image.tar", image().docker_archive());
+    place.ok(&["scan", "image.tar", "--fail-on", "critical"]);
+    on_a_full_disk(&place, 0, &["scan", "image.tar", "--fail-on", "critical"]).check(2, "ledger");
+    let to_file = ["sbom", "image.tar", "--no-cache", "--output", "image.cdx.json"];
+    on_a_full_disk(&place, 0, &to_file).check(2, "image.cdx.json");
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = place.command();
+    let status = command.args(["scan", "image.tar", "--fail-on", "critical"]).stdout(full).status().unwrap();
+    assert_eq!(status.code(), Some(2));
+}

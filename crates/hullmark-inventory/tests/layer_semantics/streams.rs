@@ -2,7 +2,7 @@
 
 use hullmark_testkit::{
     Compression, SparseFormat, TarBuilder, compress, empty_gzip_member, estargz, gzip_with_all_fields,
-    in_parts, skippable_frame, zstd_chunked, zstd_repeat,
+    in_parts, skippable_frame, zstd_chunked, zstd_repeat, zstd_window,
 };
 
 fn tar() -> TarBuilder {
@@ -96,6 +96,16 @@ cases! {
     "A path with too many components is not read, and said"
     the_limit_on_path_depth_is_said => [
         tar().file(&format!("{}x", "d/".repeat(16)), "1").file("after", "2"),
+    ];
+
+    "A zstd frame that looks back too far is not decompressed, and said, with what was read before it"
+    the_limit_on_the_window_is_said => [
+        [compress(&tar().file("a", "1").finish_without_trailer(), Compression::Zstd), zstd_window(28, &two())].concat(),
+    ];
+
+    "A zstd frame that looks back further than there is memory is not decompressed, and said"
+    the_limit_on_memory_is_said => [
+        zstd_window(27, &two()),
     ];
 
     "Holes of sparse files count: a file of nothing but holes is held to the limits"

@@ -1,5 +1,6 @@
 //! `hullmark cache`, and the cache that commands use which read images.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -43,15 +44,22 @@ fn open(context: &Context<'_>, given: Option<PathBuf>) -> Result<hullmark_cache:
     Ok(hullmark_cache::Cache::open(&directory, environment::now(context.global.now))?)
 }
 
+/// Whether there is no room for the directory.
+fn is_full(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<hullmark_cache::CacheError>();
+    error
+        .is_some_and(|error| matches!(error.source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
+}
+
 /// The cache for reading an image. Without a directory that can be used there is none, which costs time and nothing else; one
-/// that was asked for must be usable.
+/// that was asked for must be usable, but for a disk that is full.
 pub fn of_scan(context: &Context<'_>, arguments: &CacheArguments) -> Result<Option<hullmark_cache::Cache>> {
     if arguments.no_cache {
         return Ok(None);
     }
     match (open(context, arguments.cache.clone()), &arguments.cache) {
         (Ok(cache), _) => Ok(Some(cache)),
-        (Err(error), Some(_)) => Err(error),
-        (Err(_), None) => Ok(None),
+        (Err(error), Some(_)) if !is_full(&error) => Err(error),
+        (Err(_), _) => Ok(None),
     }
 }
