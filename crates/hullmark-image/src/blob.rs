@@ -31,8 +31,12 @@ pub struct Blob {
     response: Response,
     /// `None` where whoever reads computes the digest, and at the end.
     hasher: Option<Hasher>,
-    /// By the registry's word.
+    /// Where it ends, or the part of it that is read, by the registry's word.
     size: Option<u64>,
+    /// All of the blob, by the registry's word.
+    whole: Option<u64>,
+    /// Whether only a part is read.
+    is_part: bool,
     position: u64,
     limit: u64,
     /// How often it was asked for again since it last got on, and where it was then.
@@ -84,10 +88,51 @@ impl Blob {
             response,
             hasher: is_verified.then(|| Hasher::new(digest.algorithm())),
             size,
+            whole: size,
+            is_part: false,
             position: 0,
             limit,
             resumptions: 0,
             mark: 0,
+        })
+    }
+
+    /// Opens the bytes from `first` on of a blob, `length` of them and at least one. They are not verified.
+    pub(crate) fn open_part(
+        servers: &Arc<Servers>,
+        repository: &str,
+        digest: &Digest,
+        first: u64,
+        length: u64,
+    ) -> Result<Self, ImageError> {
+        let end = first.saturating_add(length.max(1));
+        let range = Some((first, Some(end - 1)));
+        let response = servers.ask(&question(repository, &format!("blobs/{digest}"), range))?;
+        let sent = response.header("content-range").and_then(ContentRange::parse);
+        let Some(sent) =
+            sent.filter(|sent| response.status() == 206 && (sent.first, sent.last) == (first, end - 1))
+        else {
+            return Err(ImageError::Malformed {
+                place: servers.place(repository, &digest.to_string()),
+                problem: format!(
+                    "the registry answered {} and not with the range asked for",
+                    response.status()
+                ),
+            });
+        };
+        Ok(Self {
+            servers: Arc::clone(servers),
+            repository: repository.to_owned(),
+            digest: digest.clone(),
+            response,
+            hasher: None,
+            size: Some(end),
+            whole: sent.size,
+            is_part: true,
+            position: first,
+            limit: end,
+            resumptions: 0,
+            mark: first,
         })
     }
 
@@ -146,7 +191,8 @@ impl Blob {
 
     fn reopen(&self) -> Result<Response, Stop> {
         let path = format!("blobs/{}", self.digest);
-        let range = (self.position > 0).then_some((self.position, None));
+        let last = self.size.filter(|_| self.is_part).map(|end| end.saturating_sub(1));
+        let range = (self.position > 0).then_some((self.position, last));
         let question = question(&self.repository, &path, range);
         let response = match self.resumptions < WITHOUT_MIRRORS {
             true => self.servers.ask(&question),
@@ -167,7 +213,8 @@ impl Blob {
                 let range = response.header("content-range").and_then(ContentRange::parse);
                 let fits = range.as_ref().is_some_and(|range| {
                     range.first == self.position
-                        && (range.size.is_none() || self.size.is_none_or(|size| Some(size) == range.size))
+                        && (range.size.is_none() || self.whole.is_none_or(|size| Some(size) == range.size))
+                        && last.is_none_or(|last| last == range.last)
                 });
                 match fits {
                     true => Ok(response),
@@ -177,6 +224,7 @@ impl Blob {
                     ))),
                 }
             }
+            200 if self.is_part => Err(lies("the registry does not send ranges any more".to_owned())),
             200 if self.size.is_some() && length.is_some() && length != self.size => {
                 Err(lies("the registry states another size than before".to_owned()))
             }

@@ -186,6 +186,17 @@ impl RegistryClient {
         Blob::open(&self.servers, repository, digest, limit, false)
     }
 
+    /// Opens a part of a blob, which is not verified.
+    pub(crate) fn part(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        first: u64,
+        length: u64,
+    ) -> Result<Blob, ImageError> {
+        Blob::open_part(&self.servers, repository, digest, first, length)
+    }
+
     /// How large a blob is, by the registry's word.
     ///
     /// # Errors

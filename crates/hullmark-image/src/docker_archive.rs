@@ -5,7 +5,8 @@ use hullmark_types::{Digest, Subject, SubjectKind};
 
 use crate::archive::{Archive, Place};
 use crate::documents::{DockerImage, layer_infos, read, read_configuration};
-use crate::image::{Image, Source};
+use crate::image::Image;
+use crate::source::Source;
 use crate::{AcquireOptions, ImageError, documents, oci};
 
 pub(crate) fn open(
@@ -68,6 +69,7 @@ pub(crate) fn open(
         memory: options.memory.clone(),
         threads: options.threads,
         verify_diff_ids: options.verify_diff_ids,
+        lazy: false,
     })
 }
 

@@ -1,7 +1,6 @@
 //! An image: what it is, and the walk over its layers.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,13 +10,13 @@ use hullmark_http::ClientOptions;
 use hullmark_types::{Diagnostic, Digest, ImageConfig, LayerInfo, Platform, Subject};
 
 use crate::archive::{Archive, Place};
+use crate::lazy;
 use crate::limits::LimitHit;
-use crate::oci::Blob;
-use crate::registry::Repository;
+use crate::source::{Files, LayerSource, Source};
 use crate::walk::{Reading, Totals, walk_blob};
 use crate::{
-    ImageError, ImageVisitor, LayerOutcome, Limits, Memory, Recalled, RegistryAccess, Target, docker_archive,
-    oci, rootfs,
+    Entry, ImageError, ImageVisitor, LayerOutcome, Limits, Memory, Recalled, RegistryAccess, Target,
+    docker_archive, oci, rootfs,
 };
 
 /// How images are got.
@@ -38,6 +37,9 @@ pub struct AcquireOptions {
     /// Whether the uncompressed bytes of a layer are digested and compared with the configuration also where the digest of
     /// the bytes as stored is known and was verified.
     pub verify_diff_ids: bool,
+    /// Whether layers in registries are read by their table of contents, where they have one that can be verified, and only
+    /// the files that are wanted are fetched. The table of contents may differ from what is unpacked.
+    pub lazy: bool,
 }
 
 impl AcquireOptions {
@@ -62,6 +64,7 @@ impl AcquireOptions {
             memory: Memory::default(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             verify_diff_ids: false,
+            lazy: false,
         }
     }
 }
@@ -81,6 +84,11 @@ pub trait Progress: Sync {
     /// The layer is not read, as its content is known.
     fn layer_recalled(&self, layer: &LayerInfo) {
         let _ = layer;
+    }
+
+    /// The layer was read by its table of contents: so many of its bytes were fetched.
+    fn layer_fetched_in_part(&self, layer: &LayerInfo, fetched: u64) {
+        let _ = (layer, fetched);
     }
 
     /// The layer was read.
@@ -107,94 +115,7 @@ pub struct Image {
     pub(crate) memory: Memory,
     pub(crate) threads: usize,
     pub(crate) verify_diff_ids: bool,
-}
-
-/// Where the bytes of the layers are.
-#[derive(Debug)]
-pub(crate) enum Source {
-    /// Where each can be read on its own.
-    Blobs(Box<dyn LayerSource>),
-    /// Members of a compressed archive, which are read in the order in which they stand; nowhere for layers that are stored
-    /// elsewhere than the image.
-    Sequence { archive: Archive, places: Vec<Option<Place>> },
-    /// A directory that is the only layer.
-    Directory(PathBuf),
-}
-
-/// Layers as stored, which can be read in any order and from several threads.
-pub(crate) trait LayerSource: std::fmt::Debug + Send + Sync {
-    /// Opens the bytes of a layer as stored; `None` for a layer that is stored elsewhere than the image.
-    fn open(&self, index: usize) -> Result<Option<Box<dyn Read + Send + '_>>, ImageError>;
-
-    /// Names where the bytes of a layer come from, for errors.
-    fn place(&self, index: usize) -> String;
-}
-
-/// Layers in files.
-#[derive(Debug)]
-pub(crate) struct Files(pub(crate) Vec<Option<PathBuf>>);
-
-impl LayerSource for Files {
-    fn open(&self, index: usize) -> Result<Option<Box<dyn Read + Send + '_>>, ImageError> {
-        let Some(path) = self.0.get(index).and_then(Option::as_ref) else { return Ok(None) };
-        let file = File::open(path).map_err(|source| ImageError::Io { path: path.clone(), source })?;
-        Ok(Some(Box::new(file)))
-    }
-
-    fn place(&self, index: usize) -> String {
-        self.0.get(index).and_then(Option::as_ref).map(|path| path.display().to_string()).unwrap_or_default()
-    }
-}
-
-/// Layers in an archive that is not compressed.
-#[derive(Debug)]
-struct Members {
-    archive: Archive,
-    places: Vec<Option<Place>>,
-}
-
-impl LayerSource for Members {
-    fn open(&self, index: usize) -> Result<Option<Box<dyn Read + Send + '_>>, ImageError> {
-        let Some(place) = self.places.get(index).copied().flatten() else { return Ok(None) };
-        Ok(Some(Box::new(self.archive.at(place)?)))
-    }
-
-    fn place(&self, _index: usize) -> String {
-        self.archive.path().display().to_string()
-    }
-}
-
-/// Layers in a registry.
-#[derive(Debug)]
-pub(crate) struct RegistryLayers {
-    pub(crate) repository: Box<Repository>,
-    pub(crate) blobs: Vec<Blob>,
-}
-
-impl LayerSource for RegistryLayers {
-    fn open(&self, index: usize) -> Result<Option<Box<dyn Read + Send + '_>>, ImageError> {
-        let Some(Blob { digest, foreign }) = self.blobs.get(index) else { return Ok(None) };
-        match self.repository.layer(digest) {
-            Err(ImageError::Registry { status: 404, .. }) if *foreign => Ok(None),
-            Err(error) => Err(error),
-            Ok(blob) => Ok(Some(Box::new(blob))),
-        }
-    }
-
-    fn place(&self, index: usize) -> String {
-        let digest = self.blobs.get(index).map(|blob| blob.digest.to_string()).unwrap_or_default();
-        format!("{}@{digest}", self.repository.name())
-    }
-}
-
-impl Source {
-    /// Layers that are members of an archive.
-    pub(crate) fn archive(archive: Archive, places: Vec<Option<Place>>) -> Self {
-        match archive.is_compressed() {
-            true => Self::Sequence { archive, places },
-            false => Self::Blobs(Box::new(Members { archive, places })),
-        }
-    }
+    pub(crate) lazy: bool,
 }
 
 /// Finds the image that `target` names, and reads its manifest and configuration. No layer is read yet.
@@ -276,6 +197,7 @@ fn open_rootfs(path: PathBuf, options: &AcquireOptions) -> Result<Image, ImageEr
         memory: options.memory.clone(),
         threads: options.threads,
         verify_diff_ids: options.verify_diff_ids,
+        lazy: false,
     })
 }
 
@@ -331,7 +253,9 @@ impl Image {
             Source::Sequence { archive, places } => walk.sequence(archive, places)?,
             Source::Directory(path) => walk.directory(path),
         }
+        let notes = std::mem::take(&mut *walk.notes.lock().unwrap_or_else(PoisonError::into_inner));
         let AllWalked { outputs, first } = walk.finish()?;
+        self.diagnostics.extend(notes.into_values());
         // A bare file has no digest of its own: that of its bytes is its identity.
         let is_bare = self.layers.len() == 1 && self.subject.digest().is_none();
         if let (true, Some(outcome), Some(layer)) = (is_bare, first, self.layers.first_mut()) {
@@ -384,6 +308,9 @@ struct LayerWalk<'a, V: ImageVisitor> {
     /// No layer from this one on is of use, as this one has an error.
     end: AtomicUsize,
     walked: Mutex<ByNumber<V::Output>>,
+    lazy: bool,
+    /// What is to be said of layers that were to be read in parts, by their numbers.
+    notes: Mutex<BTreeMap<usize, Diagnostic>>,
 }
 
 impl<'a, V: ImageVisitor> LayerWalk<'a, V> {
@@ -398,6 +325,8 @@ impl<'a, V: ImageVisitor> LayerWalk<'a, V> {
             totals: Totals::default(),
             end: AtomicUsize::new(image.layers.len()),
             walked: Mutex::default(),
+            lazy: image.lazy,
+            notes: Mutex::default(),
         }
     }
 
@@ -459,10 +388,13 @@ impl<'a, V: ImageVisitor> LayerWalk<'a, V> {
                 }
                 let result = match self.recall(index) {
                     Some(walked) => Ok(walked),
-                    None => match source.open(index) {
-                        Err(error) => Err(error),
-                        Ok(None) => Ok(self.absent()),
-                        Ok(Some(mut blob)) => self.blob(index, &source.place(index), &mut *blob),
+                    None => match self.in_part(index, source) {
+                        Some(walked) => Ok(walked),
+                        None => match source.open(index) {
+                            Err(error) => Err(error),
+                            Ok(None) => Ok(self.absent()),
+                            Ok(Some(mut blob)) => self.blob(index, &source.place(index), &mut *blob),
+                        },
                     },
                 };
                 if let Ok(Walked { kept, .. }) = &result {
@@ -557,6 +489,48 @@ impl<'a, V: ImageVisitor> LayerWalk<'a, V> {
         self.totals.kept.fetch_add(kept, Ordering::Relaxed);
         self.progress.layer_recalled(layer);
         Some(Walked { output, outcome: None, kept })
+    }
+
+    /// Walks a layer by its table of contents; `None` when it has to be read whole.
+    fn in_part(&self, index: usize, source: &dyn LayerSource) -> Option<Walked<V::Output>> {
+        if !self.lazy || self.verify_diff_ids {
+            return None;
+        }
+        let (layer, parts) = (self.layers.get(index)?, source.parts(index)?);
+        let is_over = || self.is_over(index);
+        let fetched = |bytes| self.progress.layer_bytes(layer.index, bytes);
+        let reading =
+            Reading { limits: self.limits, memory: self.memory, diff_id: false, totals: &self.totals };
+        let reading = lazy::Lazy { parts: &*parts, reading: &reading, is_over: &is_over, fetched: &fetched };
+        let say = |code, message: String| {
+            let note = Diagnostic::note(code, "", message).in_layer(layer.index);
+            self.notes.lock().unwrap_or_else(PoisonError::into_inner).insert(index, note);
+        };
+        let wants = |entry: &Entry| self.visitor.wants(entry);
+        let mut visitor = self.visitor.begin();
+        let planned = |bytes| self.progress.layer_started(layer, Some(bytes));
+        match reading.walk(&wants, &planned, &mut visitor) {
+            Ok(outcome) => {
+                let (fetched, size) = (outcome.stored_size, parts.size());
+                say(
+                    "lazy-layer",
+                    format!(
+                        "read by its table of contents: {fetched} of {size} bytes were fetched, {} saved; what the layer \
+                         unpacks to was not compared with it",
+                        size.saturating_sub(fetched)
+                    ),
+                );
+                self.progress.layer_fetched_in_part(layer, fetched);
+                let output = self.visitor.finish(visitor, &outcome);
+                self.progress.layer_finished(layer.index);
+                let kept = outcome.kept;
+                Some(Walked { output, outcome: Some(outcome), kept })
+            }
+            Err(reason) => {
+                say("lazy-fallback", format!("read as a whole: {reason}"));
+                None
+            }
+        }
     }
 
     /// Walks a layer; `what` names where its bytes come from.

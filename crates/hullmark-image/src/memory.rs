@@ -25,7 +25,8 @@ struct Pools {
     windows: Pool,
     /// A quarter: files that are read as a whole.
     files: Pool,
-    /// An eighth: what zstd looks back at for an archive that is itself compressed, while layers in it are read.
+    /// An eighth: what zstd looks back at for an archive that is itself compressed, while layers in it are read, and for
+    /// parts of layers, whose reader may hold a part of the others.
     archives: Pool,
 }
 

@@ -1,5 +1,6 @@
 //! OCI image layouts, in a directory or in a tar (<https://github.com/opencontainers/image-spec/blob/main/image-layout.md>).
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use crate::archive::Archive;
 use crate::documents::{
     Configuration, Descriptor, ManifestOrIndex, choose, layer_infos, read, read_configuration,
 };
-use crate::image::{Files, Image, Source};
+use crate::image::Image;
+use crate::source::{Files, Source};
 use crate::{AcquireOptions, ImageError};
 
 /// How deep indexes may be nested.
@@ -22,6 +24,10 @@ pub(crate) struct Blob {
     pub(crate) digest: Digest,
     /// Whether the layer may be stored elsewhere, as layers were that may not be distributed.
     pub(crate) foreign: bool,
+    /// How many bytes it has.
+    pub(crate) size: u64,
+    /// What the manifest says of it.
+    pub(crate) annotations: BTreeMap<String, String>,
 }
 
 /// What a manifest and its configuration say of an image.
@@ -45,6 +51,7 @@ impl Described {
             memory: options.memory.clone(),
             threads: options.threads,
             verify_diff_ids: options.verify_diff_ids,
+            lazy: options.lazy,
         }
     }
 }
@@ -265,7 +272,12 @@ pub(crate) fn describe(
         blobs: document
             .layers
             .into_iter()
-            .map(|layer| Blob { foreign: layer.is_foreign(), digest: layer.digest })
+            .map(|layer| Blob {
+                foreign: layer.is_foreign(),
+                digest: layer.digest,
+                size: layer.size,
+                annotations: layer.annotations,
+            })
             .collect(),
         configuration,
         layers,

@@ -7,7 +7,8 @@ use hullmark_types::{Digest, ImageReference};
 use crate::blob::Blob;
 use crate::certificates;
 use crate::documents::Descriptor;
-use crate::image::{Image, RegistryLayers, Source};
+use crate::image::Image;
+use crate::source::{RegistryLayers, Source};
 use crate::{AcquireOptions, ImageError, RegistryClient, RegistryOptions, oci};
 
 /// The media types that can be read, in the order of preference.
@@ -81,6 +82,11 @@ impl Repository {
     /// Opens a layer, whose digest is for the reader to compare.
     pub(crate) fn layer(&self, digest: &Digest) -> Result<Blob, ImageError> {
         self.client.unverified_blob(&self.repository, digest, self.max_blob)
+    }
+
+    /// Opens a part of a layer, which is for the reader to verify.
+    pub(crate) fn part(&self, digest: &Digest, first: u64, length: u64) -> Result<Blob, ImageError> {
+        self.client.part(&self.repository, digest, first, length)
     }
 
     fn small_blob(&self, digest: &Digest) -> Result<Vec<u8>, ImageError> {

@@ -59,6 +59,11 @@ pub trait LayerVisitor {
     /// What the visitor could not do; it becomes a diagnostic at the path of the entry, and the walk goes on.
     fn entry(&mut self, entry: &Entry, content: &mut dyn BufRead) -> io::Result<()>;
 
+    /// Takes a file whose content was not fetched, as [`ImageVisitor::wants`] said that it need not be.
+    fn unread(&mut self, entry: &Entry) {
+        let _ = self.entry(entry, &mut io::empty());
+    }
+
     /// About how many bytes of memory were needed so far to keep what came of the entries. Never becomes less.
     fn kept(&self) -> u64 {
         0
@@ -88,6 +93,12 @@ pub trait ImageVisitor: Sync {
 
     /// A layer begins, whichever it is.
     fn begin(&self) -> Self::Layer;
+
+    /// Whether the content of a file is needed. Asked of layers that can be read in parts, for each file.
+    fn wants(&self, entry: &Entry) -> bool {
+        let _ = entry;
+        true
+    }
 
     /// The layer was read and verified. What could not be read of it is in the outcome.
     fn finish(&self, layer: Self::Layer, outcome: &LayerOutcome) -> Self::Output;
@@ -163,17 +174,7 @@ pub(crate) fn walk_blob(
     reading: &Reading<'_>,
     visitor: &mut dyn LayerVisitor,
 ) -> LayerOutcome {
-    let limits = reading.limits;
-    let mut walk = Walk {
-        reading,
-        limits,
-        visitor,
-        diagnostics: Vec::new(),
-        said: 0,
-        kept: 0,
-        entries: 0,
-        zeros_left: limits.max_layer_size,
-    };
+    let mut walk = Walk::new(reading, visitor);
     let unpacked = std::thread::scope(|scope| {
         let (sink, mut plain) = pipe();
         let unpacking = scope.spawn(move || unpack(blob, reading, sink));
@@ -231,21 +232,34 @@ enum TarEnd {
     Unreadable,
 }
 
-struct Walk<'a> {
+pub(crate) struct Walk<'a> {
     reading: &'a Reading<'a>,
     limits: &'a Limits,
     visitor: &'a mut dyn LayerVisitor,
-    diagnostics: Vec<Diagnostic>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
     /// About how many bytes the diagnostics need.
     said: u64,
     /// About how many bytes all that is kept of the layer needs.
-    kept: u64,
-    entries: u64,
+    pub(crate) kept: u64,
+    pub(crate) entries: u64,
     /// How many zeros sparse files may still have together.
     zeros_left: u64,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    pub(crate) fn new(reading: &'a Reading<'a>, visitor: &'a mut dyn LayerVisitor) -> Self {
+        Self {
+            reading,
+            limits: reading.limits,
+            visitor,
+            diagnostics: Vec::new(),
+            said: 0,
+            kept: 0,
+            entries: 0,
+            zeros_left: reading.limits.max_layer_size,
+        }
+    }
+
     fn gap(&mut self, code: &str, path: &str, message: impl Into<String>) {
         match self.diagnostics.len() {
             length if length < MAX_DIAGNOSTICS => {
@@ -301,7 +315,7 @@ impl Walk<'_> {
     }
 
     /// Counts what the last member left behind; whether the image needs more memory than there is.
-    fn keeps_too_much(&mut self) -> bool {
+    pub(crate) fn keeps_too_much(&mut self) -> bool {
         let kept = self.visitor.kept() + self.said;
         let more = kept - self.kept;
         self.kept = kept;
@@ -345,11 +359,12 @@ impl Walk<'_> {
         }
     }
 
-    fn member(&mut self, member: &Member, tar: &mut TarReader<'_, Plain>) {
+    /// What a member is in the file system; `None` when it is refused, which is said, and for metadata.
+    pub(crate) fn entry_of(&mut self, member: &Member) -> Option<Entry> {
         let name = match path::normalize(&member.name) {
             Ok(name) => name,
             Err(reason) => {
-                return self.gap(
+                return self.refuse(
                     "path-escapes-root",
                     &shown(&path::escape(&member.name)),
                     format!("the entry was refused: {reason}"),
@@ -358,7 +373,7 @@ impl Walk<'_> {
         };
         if name.len() > self.limits.max_path_length {
             let limit = self.limits.max_path_length;
-            return self.gap(
+            return self.refuse(
                 "limit-path-length",
                 &shown(&name),
                 format!("the path is longer than {limit} bytes; it was not read"),
@@ -366,7 +381,7 @@ impl Walk<'_> {
         }
         if name.split('/').count() > self.limits.max_path_depth {
             let limit = self.limits.max_path_depth;
-            return self.gap(
+            return self.refuse(
                 "limit-path-depth",
                 &name,
                 format!("the path has more than {limit} components; it was not read"),
@@ -375,13 +390,13 @@ impl Walk<'_> {
         if member.link.len() > self.limits.max_path_length {
             let limit = self.limits.max_path_length;
             let message = format!("the target of the link is longer than {limit} bytes; it was not read");
-            return self.gap("limit-path-length", &name, message);
+            return self.refuse("limit-path-length", &name, message);
         }
         let kind = match &member.kind {
             Kind::File | Kind::Sparse if member.size > self.limits.max_file_size => {
                 let (size, limit) = (member.size, self.limits.max_file_size);
                 let message = format!("the file has {size} bytes and the limit is {limit}; it was not read");
-                return self.gap("limit-file-size", &name, message);
+                return self.refuse("limit-file-size", &name, message);
             }
             Kind::File | Kind::Sparse => EntryKind::File,
             Kind::Directory => EntryKind::Directory,
@@ -389,7 +404,7 @@ impl Walk<'_> {
             Kind::Hardlink => match path::normalize(&member.link) {
                 Ok(target) => EntryKind::Hardlink { target },
                 Err(reason) => {
-                    return self.gap(
+                    return self.refuse(
                         "path-escapes-root",
                         &name,
                         format!("the hard link was refused: {reason}"),
@@ -398,18 +413,27 @@ impl Walk<'_> {
             },
             Kind::Other => EntryKind::Other,
         };
-        let entry = match whiteout(&name) {
+        Some(match whiteout(&name) {
             Some(Whiteout::Of(path)) => Entry { path, kind: EntryKind::Whiteout, mode: member.mode, size: 0 },
             Some(Whiteout::Opaque(path)) => {
                 Entry { path, kind: EntryKind::OpaqueDirectory, mode: member.mode, size: 0 }
             }
-            Some(Whiteout::Metadata) => return,
+            Some(Whiteout::Metadata) => return None,
             Some(Whiteout::OfNothing) => {
                 let message = "the whiteout names no file that it could remove; it was not applied";
-                return self.gap("malformed-whiteout", &name, message);
+                return self.refuse("malformed-whiteout", &name, message);
             }
             None => Entry { path: name, kind, mode: member.mode, size: member.size },
-        };
+        })
+    }
+
+    fn refuse(&mut self, code: &str, path: &str, message: impl Into<String>) -> Option<Entry> {
+        self.gap(code, path, message);
+        None
+    }
+
+    fn member(&mut self, member: &Member, tar: &mut TarReader<'_, Plain>) {
+        let Some(entry) = self.entry_of(member) else { return };
         let visited = match (&entry.kind, &member.sparse) {
             (EntryKind::File, Some(map)) => {
                 let mut stored = tar.content();
@@ -427,9 +451,27 @@ impl Walk<'_> {
             (EntryKind::File, None) => self.visitor.entry(&entry, &mut tar.content()),
             _ => self.visitor.entry(&entry, &mut io::empty()),
         };
-        if let Err(error) = visited {
+        self.visited(&entry, visited);
+    }
+
+    fn visited(&mut self, entry: &Entry, result: io::Result<()>) {
+        if let Err(error) = result {
             let code = if TooManyZeros::is(&error) { "limit-holes" } else { "unreadable-file" };
             self.gap(code, &entry.path, error.to_string());
+        }
+    }
+
+    /// Hands an entry over whose content, if it has any, is read elsewhere than in a tar.
+    pub(crate) fn visit(&mut self, entry: &Entry, content: Option<&mut dyn BufRead>) {
+        match (content, &entry.kind) {
+            (None, EntryKind::File) => self.visitor.unread(entry),
+            (content, _) => {
+                let visited = match content {
+                    Some(content) => self.visitor.entry(entry, content),
+                    None => self.visitor.entry(entry, &mut io::empty()),
+                };
+                self.visited(entry, visited);
+            }
         }
     }
 }

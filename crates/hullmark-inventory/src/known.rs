@@ -100,11 +100,9 @@ impl<'a> Known<'a> {
 
     /// Keeps an image all of whose layers could be kept.
     pub(crate) fn keep_image(&self, key: &Digest, inventory: &Inventory, profile: &ImageProfile) {
-        if inventory
-            .diagnostics
-            .iter()
-            .any(|found| found.code == NOT_KEPT || found.code == "limit-image-size")
-        {
+        let is_kept =
+            |code: &str| !matches!(code, NOT_KEPT | "limit-image-size" | "lazy-layer" | "lazy-fallback");
+        if !inventory.diagnostics.iter().all(|found| is_kept(&found.code)) {
             return;
         }
         self.put("profile", key, profile);

@@ -274,6 +274,13 @@ impl LayerVisitor for LayerCollector {
         self.insert(&entry.path, node);
         Ok(())
     }
+
+    fn unread(&mut self, entry: &Entry) {
+        if !entry.path.is_empty() {
+            self.kept += (ENTRY + entry.path.len()) as u64;
+            self.insert(&entry.path, Node::File(FileNode::default()));
+        }
+    }
 }
 
 fn extract(extractor: &dyn Extractor, entry: &Entry, bytes: &[u8]) -> Extraction {

@@ -119,6 +119,9 @@ pub(crate) fn profile(
         user: config.user.clone(),
         exposed_ports: config.exposed_ports.clone(),
         files: files.collect(),
-        complete: said.into_iter().all(|diagnostic| diagnostic.level != DiagnosticLevel::Gap),
+        // Of a layer that is read in part, shared objects and scripts that nothing asks for are not seen.
+        complete: said
+            .into_iter()
+            .all(|diagnostic| diagnostic.level != DiagnosticLevel::Gap && diagnostic.code != "lazy-layer"),
     }
 }

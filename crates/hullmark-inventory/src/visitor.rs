@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hullmark_cache::Cache;
-use hullmark_image::{Image, ImageError, ImageVisitor, LayerOutcome, Memory, Progress, Recalled};
+use hullmark_image::{Entry, Image, ImageError, ImageVisitor, LayerOutcome, Memory, Progress, Recalled};
 use hullmark_types::{Diagnostic, ImageConfig, ImageProfile, Inventory, LayerInfo, Subject};
 
+use crate::extractors::ALL;
 use crate::known::Known;
-use crate::{LayerCollector, LayerInventory, merge};
+use crate::{FileFacts, LayerCollector, LayerInventory, merge};
 
 /// Takes in the layers of an image.
 #[derive(Default)]
@@ -54,6 +55,11 @@ impl ImageVisitor for InventoryVisitor<'_> {
     fn recall(&self, layer: &LayerInfo) -> Option<Recalled<Arc<LayerInventory>>> {
         let Recalled { output, size, kept } = self.known?.layer(layer)?;
         Some(Recalled { output: Arc::new(output), size, kept })
+    }
+
+    fn wants(&self, entry: &Entry) -> bool {
+        let facts = FileFacts { path: &entry.path, size: entry.size, mode: entry.mode };
+        ALL.iter().any(|extractor| extractor.wants(&facts))
     }
 
     fn end_layer(&mut self, layer: u32, output: Arc<LayerInventory>) {

@@ -165,6 +165,15 @@ fn coverage(report: &ScanReport, out: &mut dyn io::Write) -> io::Result<()> {
     if report.matches.feeds.is_empty() {
         writeln!(out, "  no feed: nothing in the advisory database speaks for this image")?;
     }
+    let in_part = |code: &str| matches!(code, "lazy-layer" | "lazy-fallback");
+    let mut in_part = report.inventory.diagnostics.iter().filter(|found| in_part(&found.code)).peekable();
+    if in_part.peek().is_some() {
+        writeln!(out, "\nlazy reading")?;
+        for note in in_part {
+            let layer = note.layer.map(|layer| format!("layer {}: ", layer + 1)).unwrap_or_default();
+            writeln!(out, "  {layer}{}", safe(&note.message))?;
+        }
+    }
     let mut undetermined: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for answer in &report.matches.undetermined {
         undetermined.entry((&answer.code, &answer.reason)).or_default().push(&answer.package.name);

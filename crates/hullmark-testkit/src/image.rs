@@ -1,5 +1,6 @@
 //! Images: layers, configuration, manifest; as Docker archive, OCI layout or OCI archive. Deterministic.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -7,7 +8,7 @@ use std::path::Path;
 use hullmark_types::Digest;
 use serde_json::{Value, json};
 
-use crate::TarBuilder;
+use crate::{Seekable, TarBuilder};
 
 /// How a layer is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub fn compress(bytes: &[u8], compression: Compression) -> Vec<u8> {
 #[derive(Debug, Clone)]
 pub struct ImageBuilder {
     layers: Vec<Vec<u8>>,
+    /// Layers that are stored otherwise than compressed as a whole, by their numbers.
+    seekable: BTreeMap<usize, Seekable>,
     history: Vec<Value>,
     compression: Compression,
     settings: Value,
@@ -48,6 +51,7 @@ impl Default for ImageBuilder {
     fn default() -> Self {
         Self {
             layers: Vec::new(),
+            seekable: BTreeMap::new(),
             history: Vec::new(),
             compression: Compression::Gzip,
             settings: json!({ "User": "1000", "Env": ["PATH=/bin"], "Cmd": ["sh"] }),
@@ -69,6 +73,13 @@ impl ImageBuilder {
         self.layers.push(tar);
         self.history.push(json!({ "created_by": instruction }));
         self
+    }
+
+    /// One more layer, with its table of contents.
+    #[must_use]
+    pub fn seekable_layer(mut self, layer: &Seekable, instruction: &str) -> Self {
+        self.seekable.insert(self.layers.len(), layer.clone());
+        self.layer(layer.tar.clone(), instruction)
     }
 
     /// An instruction that made no layer.
@@ -112,7 +123,11 @@ impl ImageBuilder {
 
     /// The layers as stored.
     pub fn blobs(&self) -> Vec<Vec<u8>> {
-        self.layers.iter().map(|layer| compress(layer, self.compression)).collect()
+        let stored = |(index, layer): (usize, &Vec<u8>)| match self.seekable.get(&index) {
+            Some(seekable) => seekable.blob.clone(),
+            None => compress(layer, self.compression),
+        };
+        self.layers.iter().enumerate().map(stored).collect()
     }
 
     /// The OCI manifest's bytes.
@@ -126,11 +141,17 @@ impl ImageBuilder {
         let layers: Vec<Value> = self
             .blobs()
             .iter()
-            .map(|blob| {
-                json!({
+            .enumerate()
+            .map(|(index, blob)| {
+                let mut layer = json!({
                     "mediaType": format!("application/vnd.oci.image.layer.v1.tar{suffix}"),
                     "digest": Digest::sha256(blob).to_string(), "size": blob.len(),
-                })
+                });
+                if let Some(seekable) = self.seekable.get(&index) {
+                    let annotations: BTreeMap<_, _> = seekable.annotations.iter().cloned().collect();
+                    layer["annotations"] = json!(annotations);
+                }
+                layer
             })
             .collect();
         let manifest = json!({

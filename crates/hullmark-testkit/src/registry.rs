@@ -104,7 +104,8 @@ impl RegistryBuilder {
             None => missing(),
             Some((media_type, body)) => Answer::new(200, body.clone())
                 .header("Content-Type", media_type)
-                .header("Docker-Content-Digest", &Digest::sha256(body).to_string()),
+                .header("Docker-Content-Digest", &Digest::sha256(body).to_string())
+                .ranged(asked),
         }
     }
 }

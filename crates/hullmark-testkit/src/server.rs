@@ -54,6 +54,26 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// The part of the body that is asked for, where it is a part.
+    #[must_use]
+    pub fn ranged(self, asked: &Asked) -> Self {
+        let range =
+            asked.headers.get("range").and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
+        let (Some((first, last)), 200) = (range, self.status) else { return self };
+        let (end, size) = (self.body.len().saturating_sub(1), self.body.len());
+        let (first, last) = (first.parse().unwrap_or(usize::MAX), last.parse().unwrap_or(end).min(end));
+        match self.body.get(first..=last) {
+            None => Self { status: 416, body: Vec::new(), ..self },
+            Some(part) => {
+                let body = part.to_vec();
+                Self { status: 206, body, ..self }
+                    .header("Content-Range", &format!("bytes {first}-{last}/{size}"))
+            }
+        }
+    }
+}
+
 type Handler = dyn Fn(&Asked) -> Answer + Send + Sync;
 
 /// A server; it stops answering when the test ends.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use hullmark_advisory::{FeedOutcome, FeedReport, UpdateProgress};
 use hullmark_types::LayerInfo;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output::Talk;
 
@@ -36,12 +36,44 @@ pub fn byte_bar(bars: &MultiProgress, name: &str, total: Option<u64>) -> Progres
 pub struct LayerBars<'a> {
     bars: &'a MultiProgress,
     layers: Mutex<BTreeMap<u32, ProgressBar>>,
+    in_part: Mutex<InPart>,
+}
+
+/// What was fetched of layers that were read by their table of contents.
+#[derive(Default)]
+struct InPart {
+    layers: usize,
+    fetched: u64,
+    size: u64,
 }
 
 impl<'a> LayerBars<'a> {
     /// Bars for the layers of one image.
     pub fn new(bars: &'a MultiProgress) -> Self {
-        Self { bars, layers: Mutex::new(BTreeMap::new()) }
+        Self { bars, layers: Mutex::new(BTreeMap::new()), in_part: Mutex::default() }
+    }
+
+    /// Takes the bars away, and says how much was saved if layers were to be read in part.
+    pub fn end(&self, talk: &Talk, lazy: bool) {
+        let _ = self.bars.clear();
+        if lazy {
+            talk.note(self.in_part());
+        }
+    }
+
+    /// How much was saved by reading layers in part, in words.
+    fn in_part(&self) -> String {
+        let InPart { layers, fetched, size } = *self.in_part.lock().unwrap_or_else(PoisonError::into_inner);
+        match layers {
+            0 => "no layer was read by its table of contents".to_owned(),
+            _ => format!(
+                "{layers} {} read by a table of contents: {} of {} fetched, {} saved",
+                if layers == 1 { "layer was" } else { "layers were" },
+                HumanBytes(fetched),
+                HumanBytes(size),
+                HumanBytes(size.saturating_sub(fetched))
+            ),
+        }
     }
 
     fn with(&self, layer: u32, act: impl FnOnce(&ProgressBar)) {
@@ -61,6 +93,13 @@ impl hullmark_image::Progress for LayerBars<'_> {
 
     fn layer_bytes(&self, layer: u32, bytes: u64) {
         self.with(layer, |bar| bar.inc(bytes));
+    }
+
+    fn layer_fetched_in_part(&self, layer: &LayerInfo, fetched: u64) {
+        let mut in_part = self.in_part.lock().unwrap_or_else(PoisonError::into_inner);
+        in_part.layers += 1;
+        in_part.fetched += fetched;
+        in_part.size += layer.size.unwrap_or_default();
     }
 
     fn layer_finished(&self, layer: u32) {

@@ -4,7 +4,10 @@
 mod common;
 
 use common::{NOW, Place, alpine, image, python};
-use hullmark_testkit::{Compression, ImageBuilder, Server, TarBuilder, compress, registry, workspace_root};
+use hullmark_testkit::{
+    Compression, ImageBuilder, RegistryBuilder, Server, TarBuilder, compress, estargz, registry,
+    workspace_root,
+};
 use serde_json::Value;
 
 fn ids(report: &Value) -> Vec<String> {
@@ -67,6 +70,35 @@ fn every_source_gives_the_same_findings() {
     ] {
         assert_eq!(ids(&place.report(target)), expected, "{target}");
     }
+}
+
+#[test]
+fn lazy_scans_say_what_they_fetched() {
+    let place = Place::new();
+    let much: Vec<u8> =
+        (0..300_000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let database = b"P:musl\nV:1.1.18-r3\nA:x86_64\no:musl\n\n";
+    let layer = estargz(&[
+        ("usr/share/much", &much),
+        ("etc/os-release", b"ID=alpine\nVERSION_ID=3.7.3\n"),
+        ("lib/apk/db/installed", database),
+    ]);
+    let image = ImageBuilder::new().seekable_layer(&layer, "ADD rootfs");
+    let server = RegistryBuilder::new().image("team/app", "1.0", &image).serve(|_| None);
+    let target = format!("{}/team/app:1.0", server.host());
+    let whole = ids(&place.report(&target));
+    assert_eq!(whole, ["CVE-2019-14697 musl"]);
+    let answer = place.run(&["scan", &target, "--lazy", "--no-cache"]);
+    let size = layer.blob.len();
+    answer.check(answer.code(), &format!("of {size} bytes were fetched"));
+    assert!(answer.stderr().contains("1 layer was read by a table of contents: "), "{}", answer.stderr());
+    let answer = place.run(&["scan", &target, "--lazy", "--no-cache", "--format", "json"]);
+    assert_eq!(ids(&serde_json::from_str(&answer.stdout()).unwrap()), whole);
+    place.run(&["scan", &target, "--lazy", "--verify-diff-ids"]).check(2, "cannot be used with");
+    // Of a layer whose content is known nothing is fetched.
+    place
+        .run(&["scan", &target, "--lazy"])
+        .check(answer.code(), "no layer was read by its table of contents");
 }
 
 #[test]

@@ -54,4 +54,8 @@ pub struct RegistryArguments {
     /// Ask this server first for what a registry has, such as docker.io=https://mirror.example; may be repeated
     #[arg(long, value_name = "HOST=URL")]
     pub registry_mirror: Vec<hullmark_image::Mirror>,
+    /// Fetch only the files that are needed of layers with a table of contents (eStargz, zstd:chunked), which may differ from
+    /// what is unpacked
+    #[arg(long, conflicts_with = "verify_diff_ids", env = "HULLMARK_LAZY")]
+    pub lazy: bool,
 }

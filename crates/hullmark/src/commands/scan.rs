@@ -37,14 +37,11 @@ pub fn run(context: &Context<'_>, arguments: Scan) -> Result<Outcome> {
             let mut local = Local::open(context, &arguments, Vec::new())?;
             let bars = progress::bars(context.talk);
             let cache = cache::of_scan(context, &arguments.target.cache)?;
-            let acquire = Acquire {
-                target: &target,
-                options: &options,
-                progress: &LayerBars::new(&bars),
-                cache: cache.as_ref(),
-            };
+            let layers = LayerBars::new(&bars);
+            let acquire =
+                Acquire { target: &target, options: &options, progress: &layers, cache: cache.as_ref() };
             let report = local.scan(&acquire);
-            let _ = bars.clear();
+            layers.end(context.talk, options.lazy);
             report.with_context(|| format!("cannot scan `{}`", arguments.target.target))?
         }
         Some(remote) => {
@@ -197,6 +194,7 @@ fn acquire_options(
     );
     options.memory = hullmark_image::Memory::new(target.memory.0);
     options.verify_diff_ids = target.verify_diff_ids;
+    options.lazy = target.registry.lazy;
     Ok(options)
 }
 
@@ -209,14 +207,10 @@ pub fn acquire_inventory(
     let options = acquire_options(context, arguments)?;
     let bars = progress::bars(context.talk);
     let cache = cache::of_scan(context, &arguments.cache)?;
-    let acquire = Acquire {
-        target: &target,
-        options: &options,
-        progress: &LayerBars::new(&bars),
-        cache: cache.as_ref(),
-    };
+    let layers = LayerBars::new(&bars);
+    let acquire = Acquire { target: &target, options: &options, progress: &layers, cache: cache.as_ref() };
     let taken = hullmark_engine::take_inventory_with_profile(&acquire);
-    let _ = bars.clear();
+    layers.end(context.talk, options.lazy);
     taken.with_context(|| format!("cannot read `{}`", arguments.target))
 }
 
