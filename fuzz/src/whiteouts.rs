@@ -87,6 +87,16 @@ impl Plan<'_> {
         }
     }
 
+    /// One to what may be a symbolic link stands where no path leads through: it is a symbolic link as well.
+    fn hard_link(&mut self) -> Step {
+        let (path, target) = (self.leaf(), self.leaf());
+        let is_link = |path: &str| path.ends_with(['l', 'm']);
+        match is_link(&target) && !is_link(&path) {
+            true => Step::Hardlink(format!("{path}/m"), target),
+            false => Step::Hardlink(path, target),
+        }
+    }
+
     fn step(&mut self) -> Step {
         match self.next() % 12 {
             0..4 => Step::File(self.leaf()),
@@ -94,7 +104,7 @@ impl Plan<'_> {
             5 => Step::Directory(self.directory()),
             6 => Step::Symlink(format!("{}/l", self.directory())),
             7 => Step::Other(self.leaf()),
-            8 => Step::Hardlink(self.leaf(), self.leaf()),
+            8 => self.hard_link(),
             9 | 10 => Step::Whiteout(self.leaf()),
             _ => Step::Opaque(self.directory()),
         }
