@@ -41,7 +41,7 @@ impl<'a> FileFacts<'a> {
 pub struct OpenFile<'a> {
     /// Path from the root of the image, normalised, without a leading `/`.
     pub path: &'a str,
-    /// The content, at most [`Extractor::max_file_size`] bytes.
+    /// The content; from the core at most [`Extractor::max_file_size`] bytes.
     pub bytes: &'a [u8],
 }
 
@@ -136,12 +136,36 @@ pub trait Extractor: Sync {
         true
     }
 
-    /// The largest file it is given. A larger one is reported as a gap `limit-file-size`.
+    /// The largest file it is given whole. A larger one is reported as a gap `limit-file-size`.
     fn max_file_size(&self) -> u64 {
         DEFAULT_MAX_FILE_SIZE
+    }
+
+    /// What reads the file as its bytes pass, so that it is not kept whole; such a file may be of any size. `head` is what
+    /// [`accepts`](Self::accepts) saw. `None`, unless it says otherwise: the file is read whole and given to
+    /// [`extract`](Self::extract), which must find the same.
+    fn passing(&self, file: &FileFacts<'_>, head: &[u8]) -> Option<Box<dyn Passing>> {
+        let _ = (file, head);
+        None
     }
 
     /// Reads the file. Never panics, whatever the bytes; what cannot be read becomes a diagnostic, and the rest goes
     /// on.
     fn extract(&self, file: &OpenFile<'_>) -> Extraction;
+}
+
+/// Reads one file as its bytes pass. Like [`Extractor::extract`] it never panics, and the result depends on the path and the
+/// bytes alone, however they are cut into pieces.
+pub trait Passing {
+    /// The next bytes of the file. All pass, in their order, from the first on.
+    fn bytes(&mut self, bytes: &[u8]);
+
+    /// How many bytes of the file it holds by now. Above a small amount they are taken from the memory for files.
+    fn kept(&self) -> u64;
+
+    /// The most bytes of the file that it may come to hold, as far as is known by now. It never grows, whatever the file.
+    fn max_kept(&self) -> u64;
+
+    /// The file has ended. Not called when it could not be read to its end.
+    fn finish(self: Box<Self>, path: &str) -> Extraction;
 }

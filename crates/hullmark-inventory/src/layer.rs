@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::extractor::HEAD_LENGTH;
 use crate::extractors::ALL;
+use crate::passing::Passengers;
 use crate::program::{self, Digesting, Program};
 use crate::text::excerpt;
 use crate::{Extraction, Extractor, FileFacts, OpenFile};
 
-/// A file larger than this is read within the memory for files, and its buffer is given back after it.
-const KEPT_BUFFER: usize = 1024 * 1024;
+/// A file of which more than this is held is read within the memory for files, and its buffer is given back after it.
+pub(crate) const KEPT_BUFFER: u64 = 1024 * 1024;
 
 /// About how many bytes an entry needs besides its names.
 const ENTRY: usize = 128;
@@ -102,50 +103,64 @@ impl LayerCollector {
             return (FileNode::default(), Err(error));
         }
         let kind = program::kind_of(&self.buffer, entry.mode);
-        let mut content = Digesting::new(content, &self.buffer, kind.is_some());
         let mut results = Content::new();
+        let mut passing = Vec::new();
         wanting.retain(|extractor| {
             let accepted = extractor.accepts(&self.buffer);
             if !accepted && wants_link(*extractor, &entry.path) {
                 results.insert(extractor.name().to_owned(), Extraction::default());
             }
-            accepted
-        });
-        if !wanting.is_empty() {
-            let limits = wanting.iter().map(|extractor| extractor.max_file_size());
-            // A file that is too large for all is not read at all.
-            let limit = limits.filter(|limit| entry.size <= *limit).max().unwrap_or(0);
-            // One byte more than allowed shows a file that is larger than its header says.
-            let rest = limit.saturating_add(1).saturating_sub(self.buffer.len() as u64);
-            let needed = entry.size.min(rest);
-            if needed > KEPT_BUFFER as u64 {
-                // One that is larger than all of the pool is read while no other large file is.
-                _held = memory.files().take(needed.min(memory.files().size()));
+            match accepted.then(|| extractor.passing(&facts, &self.buffer)).flatten() {
+                Some(passes) => {
+                    passing.push((*extractor, passes));
+                    false
+                }
+                None => accepted,
             }
+        });
+        let mut passengers = Passengers::new(passing, memory.files());
+        // A file that is too large for all is not read at all.
+        let limits = wanting.iter().map(|extractor| extractor.max_file_size());
+        let limit = limits.filter(|limit| entry.size <= *limit).max().unwrap_or(0);
+        // One byte more than allowed shows a file that is larger than its header says.
+        let rest = limit.saturating_add(1).saturating_sub(self.buffer.len() as u64);
+        let needed = entry.size.min(rest);
+        if !wanting.is_empty() && needed > KEPT_BUFFER {
+            // One that is larger than all of the pool is read while no other large file is.
+            let needed = needed.saturating_add(passengers.max_kept());
+            _held = memory.files().take(needed.min(memory.files().size()));
+            passengers = passengers.accounted();
+        }
+        let mut content = Digesting::new(content, &self.buffer, kind.is_some(), passengers);
+        if !wanting.is_empty() {
             self.buffer.reserve(usize::try_from(needed).unwrap_or_default());
             if let Err(error) = read_up_to(&mut content, rest, &mut self.buffer) {
                 return (FileNode::default(), Err(error));
             }
         }
-        for extractor in wanting {
-            let extraction = extract(extractor, entry, &self.buffer);
+        let mut found: Vec<_> =
+            wanting.iter().map(|extractor| (*extractor, extract(*extractor, entry, &self.buffer))).collect();
+        if self.buffer.capacity() as u64 > KEPT_BUFFER {
+            self.buffer = Vec::new();
+        }
+        let (program, read) = match content.finish() {
+            Ok((digested, passengers)) => {
+                found.extend(passengers.finish(&entry.path));
+                let program = kind.zip(digested).map(|(kind, (digest, size))| {
+                    self.kept += PROGRAM;
+                    self.inventory.programs.push(Program::new(digest, kind, entry.mode, size));
+                    self.inventory.programs.len() - 1
+                });
+                (program, Ok(()))
+            }
+            // What was found in what was read counts all the same.
+            Err(error) => (None, Err(error)),
+        };
+        for (extractor, extraction) in found {
             if !extraction.is_empty() || wants_link(extractor, &entry.path) {
                 results.insert(extractor.name().to_owned(), extraction);
             }
         }
-        if self.buffer.capacity() > KEPT_BUFFER {
-            self.buffer = Vec::new();
-        }
-        let (program, read) = match (kind, content.finish()) {
-            (Some(kind), Ok(Some((digest, size)))) => {
-                self.kept += PROGRAM;
-                self.inventory.programs.push(Program::new(digest, kind, entry.mode, size));
-                (Some(self.inventory.programs.len() - 1), Ok(()))
-            }
-            // What the extractors found counts all the same.
-            (_, Err(error)) => (None, Err(error)),
-            (_, Ok(_)) => (None, Ok(())),
-        };
         (FileNode { content: self.keep(results), program }, read)
     }
 

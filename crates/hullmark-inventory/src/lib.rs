@@ -18,6 +18,7 @@ mod known;
 mod layer;
 mod merge;
 mod ownership;
+mod passing;
 mod program;
 mod purl;
 mod root;
@@ -30,7 +31,7 @@ mod visitor;
 pub use extraction::{
     DistributionClue, Extraction, FoundPackage, MAX_DIAGNOSTICS, MAX_OWNED_BYTES, MAX_PACKAGES, OwnedFiles,
 };
-pub use extractor::{DEFAULT_MAX_FILE_SIZE, Extractor, FileFacts, HEAD_LENGTH, OpenFile};
+pub use extractor::{DEFAULT_MAX_FILE_SIZE, Extractor, FileFacts, HEAD_LENGTH, OpenFile, Passing};
 pub use extractors::{extractor_set_version, reference_table};
 pub use layer::{LayerCollector, LayerInventory};
 pub use merge::merge;

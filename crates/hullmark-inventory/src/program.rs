@@ -9,6 +9,7 @@ use hullmark_types::{
 use serde::{Deserialize, Serialize};
 
 use crate::layer::LayerInventory;
+use crate::passing::Passengers;
 use crate::root::Root;
 
 /// The first bytes of an ELF file.
@@ -39,32 +40,43 @@ pub(crate) fn kind_of(head: &[u8], mode: u32) -> Option<ProgramKind> {
     }
 }
 
-/// Reads on, and digests what passes if it was asked to.
+/// Reads on, digests what passes if it was asked to, and shows it to those who read what passes.
 pub(crate) struct Digesting<'a> {
     inner: &'a mut dyn BufRead,
     hasher: Option<Hasher>,
+    passengers: Passengers<'a>,
     size: u64,
 }
 
 impl<'a> Digesting<'a> {
     /// Reads the rest of a file whose first bytes were `head`; digests all of it when it is a program.
-    pub(crate) fn new(inner: &'a mut dyn BufRead, head: &[u8], is_program: bool) -> Self {
-        let hasher = is_program.then(|| {
-            let mut hasher = Hasher::new(DigestAlgorithm::Sha256);
-            hasher.update(head);
-            hasher
-        });
-        Self { inner, hasher, size: head.len() as u64 }
+    pub(crate) fn new(
+        inner: &'a mut dyn BufRead,
+        head: &[u8],
+        is_program: bool,
+        passengers: Passengers<'a>,
+    ) -> Self {
+        let hasher = is_program.then(|| Hasher::new(DigestAlgorithm::Sha256));
+        let mut digesting = Self { inner, hasher, passengers, size: 0 };
+        digesting.pass(head);
+        digesting
     }
 
-    /// Reads to the end; the digest and the size of the whole file.
-    pub(crate) fn finish(mut self) -> io::Result<Option<(Digest, u64)>> {
-        let Some(mut hasher) = self.hasher.take() else { return Ok(None) };
+    fn pass(&mut self, bytes: &[u8]) {
+        pass(bytes, self.hasher.as_mut(), &mut self.passengers);
+        self.size += bytes.len() as u64;
+    }
+
+    /// Reads to the end; the digest and the size of the whole file, and those who saw all of it pass.
+    pub(crate) fn finish(mut self) -> io::Result<(Option<(Digest, u64)>, Passengers<'a>)> {
+        if self.hasher.is_none() && self.passengers.is_empty() {
+            return Ok((None, self.passengers));
+        }
         loop {
             let length = match self.inner.fill_buf() {
-                Ok([]) => return Ok(Some((hasher.finish(), self.size))),
+                Ok([]) => break,
                 Ok(bytes) => {
-                    hasher.update(bytes);
+                    pass(bytes, self.hasher.as_mut(), &mut self.passengers);
                     bytes.len()
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -73,16 +85,22 @@ impl<'a> Digesting<'a> {
             self.inner.consume(length);
             self.size += length as u64;
         }
+        let size = self.size;
+        Ok((self.hasher.map(|hasher| (hasher.finish(), size)), self.passengers))
     }
+}
+
+fn pass(bytes: &[u8], hasher: Option<&mut Hasher>, passengers: &mut Passengers<'_>) {
+    if let Some(hasher) = hasher {
+        hasher.update(bytes);
+    }
+    passengers.bytes(bytes);
 }
 
 impl Read for Digesting<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.inner.read(buffer)?;
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(buffer.get(..length).unwrap_or_default());
-        }
-        self.size += length as u64;
+        self.pass(buffer.get(..length).unwrap_or_default());
         Ok(length)
     }
 }

@@ -38,7 +38,14 @@ fn extract_all(extractor: &dyn Extractor, root: &Path) -> BTreeMap<String, Extra
         let bytes = fs::read(&file).unwrap();
         let head = bytes.get(..64).unwrap_or(&bytes);
         if extractor.wants(&facts) && extractor.accepts(head) {
-            results.insert(path.clone(), extractor.extract(&OpenFile { path: &path, bytes: &bytes }));
+            let found = extractor.extract(&OpenFile { path: &path, bytes: &bytes });
+            for length in [1, 7, 4096] {
+                if let Some(mut passing) = extractor.passing(&facts, head) {
+                    bytes.chunks(length).for_each(|piece| passing.bytes(piece));
+                    assert_eq!(passing.finish(&path), found, "{path} in pieces of {length} bytes");
+                }
+            }
+            results.insert(path.clone(), found);
         }
     }
     results

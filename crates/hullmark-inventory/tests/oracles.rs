@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use hullmark_inventory::extractors::ALL;
-use hullmark_inventory::{Extraction, Extractor, FileFacts, OpenFile};
+use hullmark_inventory::{Extraction, Extractor, FileFacts, HEAD_LENGTH, OpenFile};
 use hullmark_types::fold_pypi_name;
 
 /// What the tool prints; `None`, with a word about it, when it is not there or fails.
@@ -36,7 +36,15 @@ fn extract(name: &str, root: &Path, file: &Path) -> Option<Extraction> {
     let path = file.strip_prefix(root).unwrap().to_str()?.to_owned();
     let facts = FileFacts { path: &path, size: 1, mode: 0o755 };
     let wanted = extractor(name).wants(&facts);
-    wanted.then(|| extractor(name).extract(&OpenFile { path: &path, bytes: &fs::read(file).unwrap() }))
+    let bytes = fs::read(file).unwrap();
+    let found = wanted.then(|| extractor(name).extract(&OpenFile { path: &path, bytes: &bytes }));
+    let head = bytes.get(..HEAD_LENGTH).unwrap_or(&bytes);
+    if let Some(mut passing) = extractor(name).passing(&FileFacts { size: bytes.len() as u64, ..facts }, head)
+    {
+        bytes.chunks(65_536).for_each(|piece| passing.bytes(piece));
+        assert_eq!(Some(passing.finish(&path)), found, "as it passes");
+    }
+    found
 }
 
 fn files_below(directory: &Path, depth: usize, files: &mut Vec<PathBuf>) {
@@ -151,8 +159,10 @@ fn go_names_the_same_build_information() {
     let program =
         "package main\n\nimport \"example.com/dependency\"\n\nfunc main() { println(dependency.Greeting) }\n";
     fs::write(root.join("main.go"), program).unwrap();
-    // With and without symbols: stripped programs keep their build information.
-    for (name, flags) in [("plain", "-ldflags="), ("stripped", "-ldflags=-s -w")] {
+    // With and without symbols, which stripped programs keep their build information without, and for any address.
+    for (name, flags) in
+        [("plain", "-ldflags="), ("stripped", "-ldflags=-s -w"), ("relocatable", "-buildmode=pie")]
+    {
         if output("go", &["build", flags, "-o", name, "."], Some(root)).is_none() {
             return;
         }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hullmark_inventory::extractors::ALL;
-use hullmark_inventory::{MAX_DIAGNOSTICS, MAX_PACKAGES, OpenFile};
+use hullmark_inventory::{FileFacts, HEAD_LENGTH, MAX_DIAGNOSTICS, MAX_PACKAGES, OpenFile};
 use proptest::prelude::*;
 
 /// Paths that reach each branch of each extractor.
@@ -30,6 +30,11 @@ const SLACK: usize = 3;
 fn check(path: &str, bytes: &[u8]) {
     for extractor in ALL {
         let found = extractor.extract(&OpenFile { path, bytes });
+        let facts = FileFacts { path, size: bytes.len() as u64, mode: 0o755 };
+        if let Some(mut passing) = extractor.passing(&facts, bytes.get(..HEAD_LENGTH).unwrap_or(bytes)) {
+            bytes.chunks(100).for_each(|piece| passing.bytes(piece));
+            assert_eq!(passing.finish(path), found);
+        }
         assert!(found.diagnostics.len() <= MAX_DIAGNOSTICS + SLACK);
         assert!(found.packages.len() <= MAX_PACKAGES);
         assert!(found.packages.iter().all(|package| !package.name.is_empty()));

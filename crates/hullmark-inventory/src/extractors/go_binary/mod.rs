@@ -1,11 +1,17 @@
 //! Go modules, from the build information that the Go linker writes into every executable
 //! (<https://pkg.go.dev/debug/buildinfo>).
 
+//!
+//! An ELF executable may be of any size: it is read as it passes, and only what the build information may need is kept.
+
 mod blob;
+mod elf;
+mod keeper;
 mod modules;
+mod sparse;
 mod version;
 
-use crate::{Extraction, Extractor, FileFacts, OpenFile};
+use crate::{Extraction, Extractor, FileFacts, OpenFile, Passing};
 
 pub use blob::{BlobError, BuildInformation, read_build_information};
 
@@ -18,7 +24,11 @@ impl Extractor for GoBinary {
     }
 
     fn summary(&self) -> &'static str {
-        "Go modules and the Go standard library, from the build information in ELF, PE and Mach-O executables"
+        "Go modules and the Go standard library, from the build information in ELF (of any size), PE and Mach-O executables"
+    }
+
+    fn version(&self) -> u32 {
+        2
     }
 
     fn max_file_size(&self) -> u64 {
@@ -34,6 +44,10 @@ impl Extractor for GoBinary {
         MAGICS.iter().any(|magic| head.starts_with(magic))
     }
 
+    fn passing(&self, file: &FileFacts<'_>, head: &[u8]) -> Option<Box<dyn Passing>> {
+        head.starts_with(elf::MAGIC).then(|| Box::new(keeper::Keeper::new(file.size)) as Box<dyn Passing>)
+    }
+
     fn extract(&self, file: &OpenFile<'_>) -> Extraction {
         parse(file)
     }
@@ -42,16 +56,20 @@ impl Extractor for GoBinary {
 /// Reads an executable. One that is not Go's gives nothing; one of Go whose build information is missing or damaged
 /// gives a gap `malformed-build-information`.
 pub fn parse(file: &OpenFile<'_>) -> Extraction {
+    report(file.path, read_build_information(file.bytes))
+}
+
+fn report(path: &str, result: Result<Option<BuildInformation>, BlobError>) -> Extraction {
     let mut found = Extraction::default();
-    match read_build_information(file.bytes) {
-        Ok(Some(information)) => modules::collect(file, &information, &mut found),
+    match result {
+        Ok(Some(information)) => modules::collect(path, &information, &mut found),
         Ok(None) => {}
         Err(error) => {
             let code = match error {
                 BlobError::Packed => "packed-executable",
                 _ => "malformed-build-information",
             };
-            found.gap(code, file.path, error.to_string());
+            found.gap(code, path, error.to_string());
         }
     }
     found

@@ -5,7 +5,7 @@ use hullmark_types::PackageKind;
 use super::blob::BuildInformation;
 use super::version::standard_library_version;
 use crate::text::excerpt;
-use crate::{Extraction, FoundPackage, OpenFile};
+use crate::{Extraction, FoundPackage};
 
 /// What Go writes where a module has no version: the main module of a build from a working tree.
 const DEVEL: &str = "(devel)";
@@ -17,20 +17,20 @@ struct Module<'a> {
 }
 
 /// Takes the main module, each dependency (or what replaces it) and the standard library.
-pub(super) fn collect(file: &OpenFile<'_>, information: &BuildInformation, found: &mut Extraction) {
+pub(super) fn collect(place: &str, information: &BuildInformation, found: &mut Extraction) {
     match standard_library_version(&information.go_version) {
         Some(version) => {
-            found.add_package(file.path, FoundPackage::new(PackageKind::Golang, "stdlib", version));
+            found.add_package(place, FoundPackage::new(PackageKind::Golang, "stdlib", version));
         }
         None => {
-            found.add_package(file.path, FoundPackage::new(PackageKind::Golang, "stdlib", ""));
+            found.add_package(place, FoundPackage::new(PackageKind::Golang, "stdlib", ""));
             let message = format!("`{}` is no released Go version", excerpt(&information.go_version));
-            found.note("package-without-version", file.path, message);
+            found.note("package-without-version", place, message);
         }
     }
     if information.modules.is_empty() {
         let message = "the program was built outside a Go module, so its dependencies are not known";
-        found.gap("malformed-build-information", file.path, message);
+        found.gap("malformed-build-information", place, message);
     }
     let mut last: Option<Module<'_>> = None;
     for line in information.modules.lines() {
@@ -40,7 +40,7 @@ pub(super) fn collect(file: &OpenFile<'_>, information: &BuildInformation, found
         let version = fields.next().unwrap_or("");
         match kind {
             "mod" | "dep" => {
-                add(file, last.take(), found);
+                add(place, last.take(), found);
                 last = Some(Module { path, version, is_main: kind == "mod" });
             }
             "=>" => match &mut last {
@@ -52,28 +52,28 @@ pub(super) fn collect(file: &OpenFile<'_>, information: &BuildInformation, found
                 }
                 None => {
                     let message = format!("`{}` replaces no module", excerpt(path));
-                    found.gap("malformed-build-information", file.path, message);
+                    found.gap("malformed-build-information", place, message);
                 }
             },
             _ => {}
         }
     }
-    add(file, last, found);
+    add(place, last, found);
 }
 
-fn add(file: &OpenFile<'_>, module: Option<Module<'_>>, found: &mut Extraction) {
+fn add(place: &str, module: Option<Module<'_>>, found: &mut Extraction) {
     let Some(module) = module else { return };
     if module.path.is_empty() {
-        return found.gap("malformed-build-information", file.path, "a module has no path");
+        return found.gap("malformed-build-information", place, "a module has no path");
     }
     let version = if module.version == DEVEL { "" } else { module.version };
     if version.is_empty() {
         let what = if module.is_main { "main module" } else { "module" };
         let message =
             format!("the {what} `{}` was built from a directory and has no version", excerpt(module.path));
-        found.note("package-without-version", file.path, message);
+        found.note("package-without-version", place, message);
     }
-    found.add_package(file.path, FoundPackage::new(PackageKind::Golang, module.path, version));
+    found.add_package(place, FoundPackage::new(PackageKind::Golang, module.path, version));
 }
 
 /// Module paths never begin like this (<https://go.dev/ref/mod#go-mod-file-replace>).
