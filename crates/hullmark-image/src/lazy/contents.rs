@@ -364,4 +364,28 @@ mod tests {
             format!(r#"{{"version":1,"entries":[{{"name":"{}","type":"dir"}}]}}"#, "x".repeat(1 << 20));
         assert!(read(&long).unwrap_err().contains("too large"));
     }
+
+    proptest::proptest! {
+        /// Whatever the document says, parts lie before the table of contents, or are found to be nonsense.
+        #[test]
+        fn any_entries_are_read_or_refused(
+            numbers in proptest::collection::vec(proptest::prelude::any::<u64>(), 5..40),
+            kinds in proptest::collection::vec(0..4_usize, 5),
+        ) {
+            let entries = numbers.chunks_exact(5).zip(kinds.iter().cycle()).map(|(numbers, kind)| {
+                let kind = ["reg", "chunk", "reg", "dir"][*kind];
+                let [size, offset, end, at, length] = [0, 1, 2, 3, 4].map(|index: usize| numbers[index] >> (numbers[index] % 64));
+                format!(
+                    r#"{{"name":"f","type":"{kind}","size":{size},"offset":{offset},"endOffset":{end},"chunkOffset":{at},
+                    "chunkSize":{length},"chunkDigest":"{}"}}"#,
+                    digest('a')
+                )
+            });
+            let json = format!(r#"{{"version":1,"entries":[{}]}}"#, entries.collect::<Vec<_>>().join(","));
+            for file in read(&json).map(|contents| contents.files).unwrap_or_default() {
+                let _ = file.problem();
+                proptest::prop_assert!(file.chunks.iter().all(|chunk| chunk.end <= 1000));
+            }
+        }
+    }
 }
