@@ -12,7 +12,7 @@ mod http;
 mod update;
 
 pub use config::{ConfigError, FeedConfig};
-pub use database::{BuildError, Builder, Database, DatabaseError, FeedData, Records};
+pub use database::{BuildError, Builder, Database, DatabaseError, FeedData, Records, unfinished_prefix};
 pub use fetch::{Fetch, FetchError, Fetched, LocalFetcher, is_remote};
 pub use http::HttpFetcher;
 pub use update::{FeedOutcome, FeedReport, NoProgress, UpdateOptions, UpdateProgress, UpdateReport, update};

@@ -8,6 +8,7 @@
 //! What is not used for a while goes first: the time of the last use is that of the file, exact to a day.
 
 mod prune;
+mod unfinished;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -21,6 +22,7 @@ use jiff::Timestamp;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 
 pub use prune::{Pruned, Usage};
+pub use unfinished::Unfinished;
 
 /// What an entry begins with.
 const MAGIC: &[u8; 8] = b"hullmrk1";
@@ -132,15 +134,9 @@ impl Cache {
             // Not every file system has files without a name.
             Err(_) => {
                 let name = format!("{UNFINISHED}{}-{}", std::process::id(), key.hex());
-                let unfinished = directory.join(name);
-                let mut file = OpenOptions::new()
-                    .write(true)
-                    .create(true)
-                    .truncate(true)
-                    .mode(0o600)
-                    .open(&unfinished)?;
-                let written = file.write_all(&bytes).and_then(|()| fs::rename(&unfinished, path));
-                written.inspect_err(|_| drop(fs::remove_file(&unfinished)))
+                let (mut file, unfinished) = Unfinished::create(&directory.join(name), 0o600)?;
+                file.write_all(&bytes)?;
+                unfinished.rename(path)
             }
         }
     }

@@ -5,7 +5,7 @@ use std::io::Read;
 
 use hullmark_advisory::Database;
 use hullmark_cache::Cache;
-use hullmark_image::{AcquireOptions, Progress};
+use hullmark_image::{AcquireOptions, Image, NoProgress, Progress};
 use hullmark_policy::{Evaluation, Exceptions, Policy, evaluate};
 use hullmark_report::{ScanReport, Tool};
 use hullmark_types::{ImageProfile, Inventory, Stage};
@@ -16,14 +16,34 @@ use crate::{EngineError, Recorder, Target, record};
 /// The largest SBOM that is read, in bytes.
 const MAX_SBOM: u64 = 256 * 1024 * 1024;
 
+/// Is told of the stages as they end, and of the layers as they are read.
+pub trait ScanProgress: Progress {
+    /// The image was found.
+    fn image_opened(&self, image: &Image) {
+        let _ = image;
+    }
+
+    /// It is known what the image holds.
+    fn inventory_taken(&self, inventory: &Inventory) {
+        let _ = inventory;
+    }
+
+    /// The verdict is made and recorded.
+    fn recorded(&self, report: &ScanReport) {
+        let _ = report;
+    }
+}
+
+impl ScanProgress for NoProgress {}
+
 /// How an inventory is taken.
 pub struct Acquire<'a> {
     /// What to take apart.
     pub target: &'a Target,
     /// Platform, credentials, limits, network.
     pub options: &'a AcquireOptions,
-    /// Told of each layer as it is read.
-    pub progress: &'a dyn Progress,
+    /// Told of each layer as it is read, and of each stage.
+    pub progress: &'a dyn ScanProgress,
     /// What earlier scans found out.
     pub cache: Option<&'a Cache>,
 }
@@ -55,6 +75,7 @@ pub fn scan(
     let mut report = judge(inventory, judge_by, &recorder.circumstances.tool)?;
     report.degraded.clone_from(&recorder.circumstances.degraded);
     report.ledger = Some(record(&report, recorder)?);
+    acquire.progress.recorded(&report);
     Ok(report)
 }
 
@@ -76,8 +97,10 @@ pub fn take_inventory_with_profile(
     match acquire.target {
         Target::Image(target) => {
             let mut image = hullmark_image::open(target, acquire.options)?;
+            acquire.progress.image_opened(&image);
             let (inventory, profile) =
                 hullmark_inventory::build_with_profile(&mut image, acquire.progress, acquire.cache)?;
+            acquire.progress.inventory_taken(&inventory);
             Ok((inventory, Some(profile)))
         }
         Target::Sbom(path) => {
@@ -87,6 +110,7 @@ pub fn take_inventory_with_profile(
                 .map_err(|source| EngineError::SbomFile { path: path.clone(), source })?;
             let inventory = hullmark_report::parse_cyclonedx(&bytes)
                 .map_err(|source| EngineError::Sbom { path: path.clone(), source })?;
+            acquire.progress.inventory_taken(&inventory);
             Ok((inventory, None))
         }
     }

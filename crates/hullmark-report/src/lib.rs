@@ -6,6 +6,7 @@
 mod cyclonedx;
 mod format;
 mod json;
+mod progress;
 mod sarif;
 mod schema;
 pub mod schema_parts;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cyclonedx::{SbomError, cyclonedx, parse_cyclonedx};
 pub use format::{Format, UnknownFormat};
+pub use progress::{ProgressEvent, progress_schema};
 pub use schema::json_schema;
 pub use text::safe as safe_text;
 

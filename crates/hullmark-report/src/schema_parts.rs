@@ -49,6 +49,11 @@ pub fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Value {
     json!({ "enum": words.into_iter().collect::<Vec<_>>() })
 }
 
+/// A platform.
+pub fn platform() -> Value {
+    object(&[("os", text()), ("architecture", text()), ("variant?", text())])
+}
+
 /// What was judged.
 pub fn subject() -> Value {
     object(&[
@@ -58,7 +63,7 @@ pub fn subject() -> Value {
         ("index?", digest()),
         ("manifest?", digest()),
         ("config?", digest()),
-        ("platform?", object(&[("os", text()), ("architecture", text()), ("variant?", text())])),
+        ("platform?", platform()),
     ])
 }
 

@@ -9,10 +9,12 @@ use hullmark_server::auth::Role;
 use hullmark_types::{Digest, Stage};
 use hullmark_version::Scheme;
 
-use crate::size::ByteSize;
-
+mod cache;
+mod progress;
 mod target;
 
+pub use cache::{Cache, CacheArguments};
+pub use progress::ProgressMode;
 pub use target::{RegistryArguments, TargetArguments};
 
 /// Judge container images by a policy, and prove it afterwards.
@@ -35,6 +37,9 @@ pub struct Global {
     /// Say nothing but results and errors
     #[arg(long, short, global = true, env = "HULLMARK_QUIET")]
     pub quiet: bool,
+    /// What is said on standard error while the command works
+    #[arg(long, global = true, value_name = "MODE", default_value = "auto", env = "HULLMARK_PROGRESS")]
+    pub progress: ProgressMode,
     /// Contact no other machine; fail where that would be needed
     #[arg(long, global = true, env = "HULLMARK_OFFLINE")]
     pub offline: bool,
@@ -97,49 +102,6 @@ pub enum Command {
         #[arg(long)]
         markdown: bool,
     },
-}
-
-/// Which cache of layers that were read before.
-#[derive(Debug, Args)]
-pub struct CacheArguments {
-    /// Directory for what was found in layers, so that they are not read again [default: hullmark/results in the user's
-    /// cache directory]
-    #[arg(long, value_name = "DIRECTORY", env = "HULLMARK_CACHE")]
-    pub cache: Option<PathBuf>,
-    /// Read every layer, and keep nothing
-    #[arg(long, conflicts_with = "cache")]
-    pub no_cache: bool,
-}
-
-/// The cache of layers that were read before.
-#[derive(Debug, Subcommand)]
-pub enum Cache {
-    /// Print where the cache is and how much it holds
-    Info(CacheDirectory),
-    /// Remove what was not used for the longest time
-    Prune(CachePrune),
-}
-
-/// The directory of the cache.
-#[derive(Debug, Args)]
-pub struct CacheDirectory {
-    /// Directory of the cache [default: hullmark/results in the user's cache directory]
-    #[arg(long, value_name = "DIRECTORY", env = "HULLMARK_CACHE")]
-    pub cache: Option<PathBuf>,
-}
-
-/// How much is kept.
-#[derive(Debug, Args)]
-pub struct CachePrune {
-    /// Which cache.
-    #[command(flatten)]
-    pub directory: CacheDirectory,
-    /// Keep at most this much
-    #[arg(long, value_name = "SIZE", default_value = "1GiB")]
-    pub max_size: ByteSize,
-    /// Remove what was not used for so many days
-    #[arg(long, value_name = "DAYS", default_value_t = 30)]
-    pub max_age: u32,
 }
 
 /// Which advisory database.

@@ -2,11 +2,12 @@
 //!
 //! Two steps: first the arguments are parsed and checked ([`cli`]), then things are built and run ([`commands`]).
 //! Standard output is data, standard error is talk ([`output`], [`progress`]). Exit codes: 0 passed, 1 the policy failed
-//! the image, 2 the command could not do its work.
+//! the image, 2 the command could not do its work. A signal ends it at any time, and leaves nothing half made ([`interrupt`]).
 
 mod cli;
 mod commands;
 mod environment;
+mod interrupt;
 mod output;
 mod progress;
 mod size;
@@ -34,7 +35,14 @@ fn main() -> ExitCode {
             return code;
         }
     };
-    let talk = Talk::new(cli.global.quiet);
+    let talk = Talk::new(&cli.global);
+    // The server ends in order, and sees to signals itself.
+    if !matches!(cli.command, cli::Command::Serve(_))
+        && let Err(error) = interrupt::watch(talk.manner())
+    {
+        talk.error(&anyhow::Error::new(error).context("signals cannot be waited for"));
+        return ExitCode::from(2);
+    }
     match commands::run(cli, &talk) {
         Ok(Outcome::Passed) => ExitCode::SUCCESS,
         Ok(Outcome::FailedByPolicy) => ExitCode::from(1),

@@ -6,33 +6,75 @@ use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result};
+use hullmark_cache::Unfinished;
+use hullmark_report::ProgressEvent;
 
-/// Talk to the person at the terminal: standard error, in one form.
+use crate::cli::{Global, ProgressMode};
+
+/// How it is said what the command is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// Bars.
+    Bars,
+    /// Lines for people.
+    Lines,
+    /// JSON objects.
+    Json,
+    /// Not at all.
+    Silent,
+}
+
+/// Talk to whoever runs the command: standard error, in one form.
 pub struct Talk {
     quiet: bool,
+    manner: Manner,
 }
 
 impl Talk {
-    /// With `quiet`, only errors are said.
-    pub fn new(quiet: bool) -> Self {
-        Self { quiet }
+    /// As the options say; with `--quiet`, only errors are said, and progress only where it was asked for.
+    pub fn new(global: &Global) -> Self {
+        let is_terminal =
+            || io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let manner = match global.progress {
+            ProgressMode::Auto if global.quiet => Manner::Silent,
+            ProgressMode::Auto if is_terminal() => Manner::Bars,
+            ProgressMode::Bar => Manner::Bars,
+            ProgressMode::Auto | ProgressMode::Plain => Manner::Lines,
+            ProgressMode::Json => Manner::Json,
+            ProgressMode::None => Manner::Silent,
+        };
+        Self { quiet: global.quiet, manner }
     }
 
-    /// Whether only errors are said.
-    pub fn is_quiet(&self) -> bool {
-        self.quiet
+    /// How it is said what the command is doing.
+    pub fn manner(&self) -> Manner {
+        self.manner
+    }
+
+    /// Tells a machine, if one listens, that something happened; whether one does.
+    pub fn event(&self, event: &ProgressEvent) -> bool {
+        let listens = self.manner == Manner::Json;
+        if listens {
+            write_event(event);
+        }
+        listens
     }
 
     /// Says something worth knowing.
     pub fn note(&self, message: impl std::fmt::Display) {
-        if !self.quiet {
+        if !self.quiet && !self.event(&ProgressEvent::Note { message: message.to_string() }) {
             let _ = writeln!(anstream::stderr(), "{message}");
         }
     }
 
+    /// Says a line, whatever `--quiet` says.
+    pub fn line(&self, line: &str) {
+        let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+    }
+
     /// Says that something is not as it should be.
     pub fn warn(&self, message: impl std::fmt::Display) {
-        if !self.quiet {
+        if !self.quiet && !self.event(&ProgressEvent::Warning { message: message.to_string() }) {
             let style = Style::new().bold().fg_color(Some(AnsiColor::Yellow.into()));
             let _ = writeln!(anstream::stderr(), "{style}warning{style:#}: {message}");
         }
@@ -40,12 +82,23 @@ impl Talk {
 
     /// Says an error with its causes, once.
     pub fn error(&self, error: &anyhow::Error) {
+        let causes = error.chain().skip(1).map(ToString::to_string).collect();
+        if self.event(&ProgressEvent::Error { message: error.to_string(), causes }) {
+            return;
+        }
         let style = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
         let mut stderr = anstream::stderr();
         let _ = writeln!(stderr, "{style}error{style:#}: {error}");
         for cause in error.chain().skip(1) {
             let _ = writeln!(stderr, "  caused by: {cause}");
         }
+    }
+}
+
+/// Writes an event as one line, in one piece.
+pub fn write_event(event: &ProgressEvent) {
+    if let Ok(line) = serde_json::to_string(event) {
+        let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
     }
 }
 
@@ -92,11 +145,7 @@ pub fn to_file_or_stdout(
     let mut name = path.file_name().with_context(failed)?.to_owned();
     name.push(format!(".{}.partial", std::process::id()));
     let partial = path.with_file_name(name);
-    let mut out = BufWriter::new(File::create(&partial).with_context(failed)?);
-    let written = write(&mut out).and_then(|()| out.flush()).and_then(|()| std::fs::rename(&partial, path));
-    written
-        .inspect_err(|_| {
-            let _ = std::fs::remove_file(&partial);
-        })
-        .with_context(failed)
+    let (file, unfinished) = Unfinished::create(&partial, 0o666).with_context(failed)?;
+    let mut out = BufWriter::new(file);
+    write(&mut out).and_then(|()| out.flush()).and_then(|()| unfinished.rename(path)).with_context(failed)
 }

@@ -106,6 +106,7 @@ impl Session<'_> {
             .env("HULLMARK_DB", "a.db")
             .env("HULLMARK_LEDGER", "ledger")
             .env("HULLMARK_NOW", NOW)
+            .env("HULLMARK_PROGRESS", "none")
             .env("USER", "tester")
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .current_dir(self.place.directory.path())

@@ -252,6 +252,11 @@ fn encode_numbers(numbers: &[u32]) -> Vec<u8> {
     out
 }
 
+/// What the names of files begin with that this process has not finished yet.
+pub fn unfinished_prefix() -> String {
+    format!(".hullmark-{}-", std::process::id())
+}
+
 /// Writes a file beside `path` and renames it to `path` when it is whole and on disk.
 pub(crate) fn replace(
     path: &Path,
@@ -262,7 +267,7 @@ pub(crate) fn replace(
         _ => Path::new("."),
     };
     std::fs::create_dir_all(directory)?;
-    let mut file = tempfile::Builder::new().prefix(".hullmark-").tempfile_in(directory)?;
+    let mut file = tempfile::Builder::new().prefix(&unfinished_prefix()).tempfile_in(directory)?;
     write(file.as_file_mut())?;
     make_readable(file.as_file())?;
     file.as_file().sync_all()?;

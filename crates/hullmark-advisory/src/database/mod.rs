@@ -28,7 +28,7 @@ mod records;
 mod table;
 
 pub(crate) use build::replace;
-pub use build::{BuildError, Builder, FeedData};
+pub use build::{BuildError, Builder, FeedData, unfinished_prefix};
 pub use error::DatabaseError;
 pub use read::{Database, Records};
 

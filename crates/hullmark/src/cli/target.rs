@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use hullmark_types::Platform;
 
-use super::CacheArguments;
+use super::cache::CacheArguments;
 use crate::size::ByteSize;
 
 /// Which image, and how it is got.

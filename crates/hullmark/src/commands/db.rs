@@ -15,6 +15,7 @@ use serde_json::json;
 use super::{Context, read_limited};
 use crate::cli::{Db, TableOrJson};
 use crate::environment;
+use crate::interrupt;
 use crate::output::to_stdout;
 use crate::progress::FeedBars;
 
@@ -112,6 +113,9 @@ fn fetch(
     let fetcher = HttpFetcher::new(client);
     let cache = environment::cache_directory().map(|directory| directory.join("feeds"));
     let bars = FeedBars::new(context.talk);
+    for directory in [path.parent(), cache.as_deref()].into_iter().flatten() {
+        interrupt::may_leave(directory.to_owned(), hullmark_advisory::unfinished_prefix());
+    }
     let options = UpdateOptions {
         fetcher: &fetcher,
         previous: previous.as_ref(),

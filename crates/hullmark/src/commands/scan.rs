@@ -17,7 +17,7 @@ use crate::Outcome;
 use crate::cli::{Scan, TargetArguments};
 use crate::environment;
 use crate::output;
-use crate::progress::{self, LayerBars};
+use crate::progress::ScanBars;
 use crate::size::ByteSize;
 
 /// The name under which the ledger signs.
@@ -35,13 +35,12 @@ pub fn run(context: &Context<'_>, arguments: Scan) -> Result<Outcome> {
     let report = match server_of(context, &arguments)? {
         None => {
             let mut local = Local::open(context, &arguments, Vec::new())?;
-            let bars = progress::bars(context.talk);
             let cache = cache::of_scan(context, &arguments.target.cache)?;
-            let layers = LayerBars::new(&bars);
+            let layers = ScanBars::new(context.talk);
             let acquire =
                 Acquire { target: &target, options: &options, progress: &layers, cache: cache.as_ref() };
             let report = local.scan(&acquire);
-            layers.end(context.talk, options.lazy);
+            layers.end(options.lazy);
             report.with_context(|| format!("cannot scan `{}`", arguments.target.target))?
         }
         Some(remote) => {
@@ -205,12 +204,11 @@ pub fn acquire_inventory(
 ) -> Result<(Inventory, Option<ImageProfile>)> {
     let target = Target::parse(&arguments.target)?;
     let options = acquire_options(context, arguments)?;
-    let bars = progress::bars(context.talk);
     let cache = cache::of_scan(context, &arguments.cache)?;
-    let layers = LayerBars::new(&bars);
+    let layers = ScanBars::new(context.talk);
     let acquire = Acquire { target: &target, options: &options, progress: &layers, cache: cache.as_ref() };
     let taken = hullmark_engine::take_inventory_with_profile(&acquire);
-    layers.end(context.talk, options.lazy);
+    layers.end(options.lazy);
     taken.with_context(|| format!("cannot read `{}`", arguments.target))
 }
 

@@ -70,6 +70,7 @@ impl Place {
             .env("HULLMARK_DB", self.path("a.db"))
             .env("HULLMARK_LEDGER", self.path("ledger"))
             .env("HULLMARK_NOW", NOW)
+            .env("HULLMARK_PROGRESS", "none")
             .env("USER", "tester")
             .current_dir(self.directory.path());
         command
