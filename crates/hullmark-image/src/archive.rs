@@ -14,10 +14,10 @@ use crate::tar::{Kind, TarError, TarReader};
 use crate::{AcquireOptions, ImageError, Memory};
 
 /// The longest name or link of a member that is kept, in bytes. No part of an image has one so long.
-const MAX_NAME: usize = 4096;
+pub(crate) const MAX_NAME: usize = 4096;
 
 /// The most bytes kept of small documents of a compressed archive.
-const MAX_KEPT: u64 = 64 << 20;
+pub(crate) const MAX_KEPT: u64 = 64 << 20;
 
 /// How often a compressed archive is read for layers that it lists again.
 const MAX_PASSES: usize = 16;
@@ -35,13 +35,63 @@ pub(crate) struct Place {
     pub(crate) size: u64,
 }
 
+/// An archive of an image, by the names of its members. Links between members are followed.
+pub(crate) trait Members {
+    /// What it is called in errors.
+    fn archive(&self) -> String;
+
+    /// Reads a small document; `None` when there is no such member.
+    fn document(&self, name: &str) -> Result<Option<Vec<u8>>, ImageError>;
+
+    /// Size of a member; `None` when there is no such member.
+    fn size(&self, name: &str) -> Option<u64>;
+}
+
+/// Links between members.
+#[derive(Debug, Default)]
+pub(crate) struct Links(BTreeMap<String, String>);
+
+impl Links {
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Takes a link, unless it leads out of the archive.
+    pub(crate) fn add(&mut self, name: String, kind: Kind, link: &[u8]) {
+        let directory = name.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let target = match kind {
+            Kind::Symlink => resolve(directory, &path::escape(link)),
+            _ => path::normalize(link).ok(),
+        };
+        if let Some(target) = target {
+            self.0.insert(name, target);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
+    /// What a name leads to.
+    pub(crate) fn follow<'m, T>(&self, name: &str, member: impl Fn(&str) -> Option<&'m T>) -> Option<&'m T> {
+        let mut name = path::normalize(name.as_bytes()).ok()?;
+        for _ in 0..8 {
+            if let Some(found) = member(&name) {
+                return Some(found);
+            }
+            name = self.0.get(&name)?.clone();
+        }
+        None
+    }
+}
+
 /// The index of an archive.
 #[derive(Debug)]
 pub(crate) struct Archive {
     path: PathBuf,
     compressed: bool,
     members: BTreeMap<String, Place>,
-    links: BTreeMap<String, String>,
+    links: Links,
     /// Documents of a compressed archive, which cannot be read again cheaply.
     documents: BTreeMap<String, Vec<u8>>,
     max_document: u64,
@@ -59,7 +109,7 @@ impl Archive {
             path: path.to_owned(),
             compressed: false,
             members: BTreeMap::new(),
-            links: BTreeMap::new(),
+            links: Links::default(),
             documents: BTreeMap::new(),
             max_document: limits.max_document_size,
             max_members: limits.max_members,
@@ -113,14 +163,7 @@ impl Archive {
 
     /// Where a member's content stands, through links between members.
     pub(crate) fn place(&self, name: &str) -> Option<Place> {
-        let mut name = path::normalize(name.as_bytes()).ok()?;
-        for _ in 0..8 {
-            if let Some(place) = self.members.get(&name) {
-                return Some(*place);
-            }
-            name = self.links.get(&name)?.clone();
-        }
-        None
+        self.links.follow(name, |name| self.members.get(name)).copied()
     }
 
     /// Reads a small document; `None` when there is no such member.
@@ -304,19 +347,26 @@ impl Archive {
                 Some(name)
             }
             Kind::Symlink | Kind::Hardlink => {
-                let directory = name.rsplit_once('/').map_or("", |(directory, _)| directory);
-                let target = match kind {
-                    Kind::Symlink => resolve(directory, &path::escape(link)),
-                    _ => path::normalize(link).ok(),
-                };
                 self.members.remove(&name);
-                if let Some(target) = target {
-                    self.links.insert(name, target);
-                }
+                self.links.add(name, kind, link);
                 None
             }
             _ => None,
         }
+    }
+}
+
+impl Members for Archive {
+    fn archive(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn document(&self, name: &str) -> Result<Option<Vec<u8>>, ImageError> {
+        self.document(name)
+    }
+
+    fn size(&self, name: &str) -> Option<u64> {
+        self.place(name).map(|place| place.size)
     }
 }
 

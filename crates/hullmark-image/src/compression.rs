@@ -21,7 +21,7 @@ pub enum Compression {
 }
 
 /// Size of a tar block, enough to see what a stream is.
-const HEAD: usize = 512;
+pub(crate) const HEAD: usize = 512;
 
 /// How much is read of a stream at a time.
 const BUFFER: usize = 128 * 1024;

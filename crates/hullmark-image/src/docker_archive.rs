@@ -3,9 +3,10 @@
 
 use hullmark_types::{Digest, Subject, SubjectKind};
 
-use crate::archive::{Archive, Place};
+use crate::archive::{Archive, Members};
 use crate::documents::{DockerImage, layer_infos, read, read_configuration};
 use crate::image::Image;
+use crate::oci::Described;
 use crate::source::Source;
 use crate::{AcquireOptions, ImageError, documents, oci};
 
@@ -14,9 +15,19 @@ pub(crate) fn open(
     name: Option<&str>,
     options: &AcquireOptions,
 ) -> Result<Image, ImageError> {
-    let path = archive.path().display().to_string();
-    let missing = |missing: &str| ImageError::Missing { place: path.clone(), missing: missing.to_owned() };
     archive.complete()?;
+    let (described, names) = describe(&archive, name)?;
+    let places = names.iter().map(|name| archive.place(name)).collect();
+    Ok(described.into_image(Source::archive(archive, places), options))
+}
+
+/// What the archive says of an image, and the members that are its layers, base first.
+pub(crate) fn describe(
+    archive: &dyn Members,
+    name: Option<&str>,
+) -> Result<(Described, Vec<String>), ImageError> {
+    let path = archive.archive();
+    let missing = |missing: &str| ImageError::Missing { place: path.clone(), missing: missing.to_owned() };
     let manifest_place = format!("{path}:manifest.json");
     let manifest = archive.document("manifest.json")?.ok_or_else(|| missing("manifest.json"))?;
     let images: Vec<DockerImage> = read(&manifest_place, &manifest)?;
@@ -43,15 +54,13 @@ pub(crate) fn open(
             problem: format!("{} diff_ids for {} layers", configuration.diff_ids.len(), image.layers.len()),
         });
     }
-    let mut places: Vec<Option<Place>> = Vec::new();
     let mut descriptors = Vec::new();
     for layer in &image.layers {
-        let place = archive.place(layer).ok_or_else(|| missing(layer))?;
-        places.push(Some(place));
-        descriptors.push((digest_in(layer), Some(place.size)));
+        let size = archive.size(layer).ok_or_else(|| missing(layer))?;
+        descriptors.push((digest_in(layer), Some(size)));
     }
     let layers = layer_infos(&descriptors, &configuration.diff_ids, &configuration.config);
-    Ok(Image {
+    let described = Described {
         subject: Subject {
             kind: SubjectKind::Image,
             name: image.repo_tags.first().cloned().unwrap_or_else(|| path.clone()),
@@ -59,18 +68,14 @@ pub(crate) fn open(
             index: None,
             manifest: None,
             config: Some(config_digest),
-            platform: configuration.platform,
+            platform: configuration.platform.clone(),
         },
         diagnostics: oci::about_layers(&layers),
-        config: Some(configuration.config),
+        configuration,
         layers,
-        source: Source::archive(archive, places),
-        limits: options.limits.clone(),
-        memory: options.memory.clone(),
-        threads: options.threads,
-        verify_diff_ids: options.verify_diff_ids,
-        lazy: false,
-    })
+        blobs: Vec::new(),
+    };
+    Ok((described, image.layers.clone()))
 }
 
 /// The digest of a layer as stored, which newer versions of `docker save` name it by: `blobs/sha256/HEX`, as in an OCI layout.

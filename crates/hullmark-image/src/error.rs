@@ -108,6 +108,14 @@ pub enum ImageError {
         /// The limit.
         problem: String,
     },
+    /// What comes only once cannot be read to its end.
+    #[error("`{place}` cannot be read")]
+    Stream {
+        /// Where it comes from.
+        place: String,
+        /// Why.
+        source: io::Error,
+    },
     /// The registry could not be reached.
     #[error(transparent)]
     Http(#[from] HttpError),

@@ -13,6 +13,7 @@ use crate::archive::{Archive, Place};
 use crate::lazy;
 use crate::limits::LimitHit;
 use crate::source::{Files, LayerSource, Source};
+use crate::streamed;
 use crate::walk::{Reading, Totals, walk_blob};
 use crate::{
     Entry, ImageError, ImageVisitor, LayerOutcome, Limits, Memory, Recalled, RegistryAccess, Target,
@@ -143,6 +144,7 @@ pub fn open(target: &Target, options: &AcquireOptions) -> Result<Image, ImageErr
             }
         }
         Target::Registry(reference) => crate::registry::open(reference, options),
+        Target::Stream(kind, name) => Ok(streamed::on_standard_input(*kind, name.as_deref(), options)),
     }?;
     bounded(image, options)
 }
@@ -247,11 +249,19 @@ impl Image {
         visitor: &mut V,
         progress: &dyn Progress,
     ) -> Result<(), ImageError> {
+        if let Source::Streamed(stream) = &mut self.source {
+            let stream = stream.take().ok_or_else(|| ImageError::Stream {
+                place: self.subject.name.clone(),
+                source: io::Error::other("it was read before, and comes only once"),
+            })?;
+            return streamed::walk(self, *stream, visitor, progress);
+        }
         let walk = LayerWalk::new(self, &*visitor, progress);
         match &self.source {
             Source::Blobs(source) => walk.all(&**source, self.threads),
             Source::Sequence { archive, places } => walk.sequence(archive, places)?,
             Source::Directory(path) => walk.directory(path),
+            Source::Streamed(_) => {}
         }
         let notes = std::mem::take(&mut *walk.notes.lock().unwrap_or_else(PoisonError::into_inner));
         let AllWalked { outputs, first } = walk.finish()?;
@@ -351,19 +361,7 @@ impl<'a, V: ImageVisitor> LayerWalk<'a, V> {
 
     /// The limit that all layers together hit.
     fn hit(&self) -> Option<LimitHit> {
-        let (size, kept) = (self.limits.max_image_size, self.memory.kept());
-        if self.totals.size.load(Ordering::Relaxed) > size {
-            let message = format!(
-                "the layers together have more than {size} bytes uncompressed; none of them was assessed"
-            );
-            return Some(LimitHit { code: "limit-image-size", message });
-        }
-        (self.totals.kept.load(Ordering::Relaxed) > kept).then(|| {
-            let message = format!(
-                "what has to be kept of the layers together, such as the names of files, needs more than {kept} bytes of memory; none of them was assessed"
-            );
-            LimitHit { code: "limit-memory", message }
-        })
+        self.totals.hit(self.limits, self.memory)
     }
 
     /// Whether it is of no use to go on with a layer.
@@ -564,13 +562,17 @@ impl<'a, V: ImageVisitor> LayerWalk<'a, V> {
 
     /// What is made of a layer that is stored elsewhere.
     fn absent(&self) -> Walked<V::Output> {
-        let message =
-            "the layer is not stored with the image, and other addresses are not contacted; it was not read";
-        let diagnostics = vec![Diagnostic::gap("foreign-layer", "", message)];
-        let outcome = LayerOutcome { diagnostics, ..LayerOutcome::default() };
-        let output = self.visitor.finish(self.visitor.begin(), &outcome);
-        Walked { output, outcome: None, kept: 0 }
+        Walked { output: absent(self.visitor), outcome: None, kept: 0 }
     }
+}
+
+/// What is made of a layer that is stored elsewhere.
+pub(crate) fn absent<V: ImageVisitor>(visitor: &V) -> V::Output {
+    let message =
+        "the layer is not stored with the image, and other addresses are not contacted; it was not read";
+    let diagnostics = vec![Diagnostic::gap("foreign-layer", "", message)];
+    let outcome = LayerOutcome { diagnostics, ..LayerOutcome::default() };
+    visitor.finish(visitor.begin(), &outcome)
 }
 
 fn has(outcome: &LayerOutcome, codes: &[&str]) -> bool {
@@ -578,7 +580,7 @@ fn has(outcome: &LayerOutcome, codes: &[&str]) -> bool {
 }
 
 /// Compares the digests that were found with those that should be, of the bytes as stored and of the uncompressed ones.
-fn verify(layer: &LayerInfo, outcome: &LayerOutcome, place: &str) -> Result<(), ImageError> {
+pub(crate) fn verify(layer: &LayerInfo, outcome: &LayerOutcome, place: &str) -> Result<(), ImageError> {
     let problem = || {
         let unreadable = outcome.diagnostics.iter().find(|found| found.code == "unreadable-layer");
         let found = unreadable.or_else(|| outcome.diagnostics.iter().find(|found| found.path.is_empty()));

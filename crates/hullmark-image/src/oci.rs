@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use hullmark_types::{Diagnostic, Digest, DigestAlgorithm, LayerInfo, Subject, SubjectKind};
 
-use crate::archive::Archive;
+use crate::archive::{Archive, Members};
 use crate::documents::{
     Configuration, Descriptor, ManifestOrIndex, choose, layer_infos, read, read_configuration,
 };
@@ -128,7 +128,18 @@ pub(crate) fn open_archive(
     options: &AcquireOptions,
 ) -> Result<Image, ImageError> {
     archive.complete()?;
-    let place = archive.path().display().to_string();
+    let (described, names) = describe_archive(&archive, name, options)?;
+    let places = names.iter().map(|name| archive.place(name)).collect();
+    Ok(described.into_image(Source::archive(archive, places), options))
+}
+
+/// What the archive says of an image, and the members that are its layers, base first; foreign ones may be absent.
+pub(crate) fn describe_archive(
+    archive: &dyn Members,
+    name: Option<&str>,
+    options: &AcquireOptions,
+) -> Result<(Described, Vec<String>), ImageError> {
+    let place = archive.archive();
     let missing = |missing: String| ImageError::Missing { place: place.clone(), missing };
     let member = |digest: &Digest| format!("blobs/{}/{}", digest.algorithm().name(), digest.hex());
     let index = archive.document("index.json")?.ok_or_else(|| missing("index.json".to_owned()))?;
@@ -138,13 +149,15 @@ pub(crate) fn open_archive(
         archive.document(&name)?.ok_or_else(|| missing(name))
     };
     let described = describe_layout(&place, index, name, options, &mut fetch)?;
-    let mut places = Vec::new();
+    let mut names = Vec::new();
     for layer in &described.blobs {
         let name = member(&layer.digest);
-        let place = archive.place(&name);
-        places.push(if layer.foreign { place } else { Some(place.ok_or_else(|| missing(name))?) });
+        if !layer.foreign && archive.size(&name).is_none() {
+            return Err(missing(name));
+        }
+        names.push(name);
     }
-    Ok(described.into_image(Source::archive(archive, places), options))
+    Ok((described, names))
 }
 
 fn describe_layout(

@@ -9,6 +9,7 @@ use crate::archive::{Archive, Place};
 use crate::lazy::Parts;
 use crate::oci::Blob;
 use crate::registry::Repository;
+use crate::streamed::Stream;
 
 /// Where the bytes of the layers are.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(crate) enum Source {
     Sequence { archive: Archive, places: Vec<Option<Place>> },
     /// A directory that is the only layer.
     Directory(PathBuf),
+    /// What comes once; `None` when it has come.
+    Streamed(Option<Box<Stream>>),
 }
 
 /// Layers as stored, which can be read in any order and from several threads.

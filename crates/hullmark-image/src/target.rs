@@ -21,6 +21,21 @@ pub enum Target {
     Archive(PathBuf),
     /// An image in a registry.
     Registry(ImageReference),
+    /// An archive on standard input; the name chooses one of several images.
+    Stream(ArchiveKind, Option<String>),
+}
+
+/// What an archive is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArchiveKind {
+    /// Found out by what it begins with.
+    Any,
+    /// What `docker save` writes.
+    Docker,
+    /// An OCI layout in a tar.
+    Oci,
+    /// A tar of a root file system.
+    RootFilesystem,
 }
 
 /// Endings that no image reference has but files have.
@@ -29,8 +44,9 @@ const FILE_ENDINGS: [&str; 8] =
 
 impl Target {
     /// Reads a target: `docker-archive:FILE[:REFERENCE]`, `oci-archive:FILE[:NAME]`, `oci-layout:DIRECTORY[:NAME]`,
-    /// `rootfs:PATH`, `dir:PATH`, `registry:REFERENCE`, `docker://REFERENCE`; without a scheme an existing path by what it holds, anything else
-    /// as a reference to a registry.
+    /// `rootfs:PATH`, `dir:PATH`, `registry:REFERENCE`, `docker://REFERENCE`; `-` is standard input, also as
+    /// `docker-archive:-[:REFERENCE]`, `oci-archive:-[:NAME]` and `rootfs:-`; without a scheme an existing path by what it
+    /// holds, anything else as a reference to a registry.
     ///
     /// # Errors
     /// When it is neither; a text that looks like a path is never looked up in a registry.
@@ -39,6 +55,9 @@ impl Target {
             "" => Err(TargetError::Empty { scheme, expected: "a path" }),
             _ => Ok(PathBuf::from(rest)),
         };
+        if let Some(stream) = on_standard_input(text) {
+            return Ok(stream);
+        }
         if let Some((scheme, rest)) = text.split_once(':') {
             match scheme {
                 "docker-archive" => {
@@ -90,6 +109,27 @@ impl Target {
     }
 }
 
+/// Reads `-`, `SCHEME:-` and `SCHEME:-:NAME`.
+fn on_standard_input(text: &str) -> Option<Target> {
+    if text == "-" {
+        return Some(Target::Stream(ArchiveKind::Any, None));
+    }
+    let (scheme, rest) = text.split_once(':')?;
+    let kind = match scheme {
+        "docker-archive" => ArchiveKind::Docker,
+        "oci-archive" => ArchiveKind::Oci,
+        "rootfs" => ArchiveKind::RootFilesystem,
+        _ => return None,
+    };
+    match rest.split_once(':') {
+        None if rest == "-" => Some(Target::Stream(kind, None)),
+        Some(("-", name)) if kind != ArchiveKind::RootFilesystem && !name.is_empty() => {
+            Some(Target::Stream(kind, Some(name.to_owned())))
+        }
+        _ => None,
+    }
+}
+
 /// Splits `PATH:NAME`; a colon that is part of an existing path stays there.
 fn split_name(path: &Path) -> (PathBuf, Option<String>) {
     let text = path.to_string_lossy();
@@ -137,6 +177,21 @@ mod tests {
             Target::parse("docker.io/library/docker:27").unwrap()
         );
         assert!(matches!(Target::parse("localhost:5000/a").unwrap(), Target::Registry(_)));
+    }
+
+    #[test]
+    fn standard_input() {
+        for (text, kind, name) in [
+            ("-", ArchiveKind::Any, None),
+            ("docker-archive:-", ArchiveKind::Docker, None),
+            ("docker-archive:-:a/b:1", ArchiveKind::Docker, Some("a/b:1")),
+            ("oci-archive:-:1.0", ArchiveKind::Oci, Some("1.0")),
+            ("rootfs:-", ArchiveKind::RootFilesystem, None),
+        ] {
+            let expected = Target::Stream(kind, name.map(str::to_owned));
+            assert_eq!(Target::parse(text).unwrap(), expected, "{text}");
+        }
+        assert!(matches!(Target::parse("rootfs:./-").unwrap(), Target::RootFilesystem(_)));
     }
 
     #[test]

@@ -168,6 +168,25 @@ pub(crate) struct Totals {
     pub(crate) kept: AtomicU64,
 }
 
+impl Totals {
+    /// The limit that all layers together hit.
+    pub(crate) fn hit(&self, limits: &Limits, memory: &Memory) -> Option<LimitHit> {
+        let (size, kept) = (limits.max_image_size, memory.kept());
+        if self.size.load(Ordering::Relaxed) > size {
+            let message = format!(
+                "the layers together have more than {size} bytes uncompressed; none of them was assessed"
+            );
+            return Some(LimitHit { code: "limit-image-size", message });
+        }
+        (self.kept.load(Ordering::Relaxed) > kept).then(|| {
+            let message = format!(
+                "what has to be kept of the layers together, such as the names of files, needs more than {kept} bytes of memory; none of them was assessed"
+            );
+            LimitHit { code: "limit-memory", message }
+        })
+    }
+}
+
 /// The same as [`walk_layer`]. One thread reads, digests and decompresses; this one walks.
 pub(crate) fn walk_blob(
     blob: &mut (dyn Read + Send),

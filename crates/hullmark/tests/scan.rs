@@ -73,6 +73,30 @@ fn every_source_gives_the_same_findings() {
 }
 
 #[test]
+fn an_archive_on_standard_input_gives_the_same_findings() {
+    let place = Place::new();
+    for (target, archive) in [
+        ("-", image().docker_archive()),
+        ("docker-archive:-", compress(&image().docker_archive(), Compression::Gzip)),
+        ("oci-archive:-", image().compression(Compression::Zstd).oci_archive()),
+    ] {
+        let path = place.put("archive", archive);
+        let output = place
+            .command()
+            .args(["scan", target, "--format", "json"])
+            .stdin(std::fs::File::open(path).unwrap())
+            .output()
+            .unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let expected = ["CVE-2019-14697 musl", "CVE-2019-14697 musl-utils", "CVE-2023-43804 urllib3"];
+        assert_eq!(ids(&report), expected, "{target}");
+    }
+    let mut command = place.command();
+    let output = command.args(["scan", "-"]).stdin(std::process::Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
 fn lazy_scans_say_what_they_fetched() {
     let place = Place::new();
     let much: Vec<u8> =

@@ -12,7 +12,7 @@ use crate::size::ByteSize;
 #[derive(Debug, Args)]
 pub struct TargetArguments {
     /// What to scan: `registry:host/repository:tag`, `docker-archive:FILE`, `oci-archive:FILE`, `oci-layout:DIRECTORY`,
-    /// `rootfs:DIRECTORY or FILE`, `sbom:FILE`; without a scheme it is guessed
+    /// `rootfs:DIRECTORY or FILE`, `sbom:FILE`, `-` for an archive on standard input; without a scheme it is guessed
     pub target: String,
     /// Platform to choose from a multi-platform image [default: linux on this processor]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", env = "HULLMARK_PLATFORM")]
