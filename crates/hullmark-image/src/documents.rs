@@ -63,6 +63,18 @@ impl DescriptorPlatform {
 }
 
 impl Descriptor {
+    /// That of bytes of which only the digest is known.
+    pub(crate) fn of(digest: Digest) -> Self {
+        Self {
+            media_type: String::new(),
+            digest,
+            size: 0,
+            platform: None,
+            annotations: BTreeMap::new(),
+            urls: Vec::new(),
+        }
+    }
+
     /// Whether it is an attestation about an image and no image.
     pub(crate) fn is_attestation(&self) -> bool {
         self.annotations.contains_key("vnd.docker.reference.type")

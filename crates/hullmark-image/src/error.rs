@@ -21,6 +21,14 @@ pub enum TargetError {
         /// What is needed.
         expected: &'static str,
     },
+    /// What stands behind the scheme is not of its form.
+    #[error("`{text}` is not of the form `{form}`")]
+    Form {
+        /// What was given.
+        text: String,
+        /// What was expected.
+        form: &'static str,
+    },
     /// It is not an image reference.
     #[error(transparent)]
     Reference(#[from] ImageReferenceError),
@@ -116,6 +124,34 @@ pub enum ImageError {
         /// Why.
         source: io::Error,
     },
+    /// An engine of this machine cannot be reached, or its answer breaks off.
+    #[error("no answer from the engine at `{}`", socket.display())]
+    Socket {
+        /// Its socket.
+        socket: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// An engine of this machine refused.
+    #[error("the engine at `{}` does not give `{subject}`{}: {message}", socket.display(), answered(*status))]
+    Daemon {
+        /// Its socket.
+        socket: PathBuf,
+        /// What was asked for.
+        subject: String,
+        /// The status code of HTTP; 0 when there is none.
+        status: u16,
+        /// What it said.
+        message: String,
+    },
+    /// The root of a process cannot be read.
+    #[error("the root file system of the process {pid} cannot be read: {problem}")]
+    Process {
+        /// Its number.
+        pid: u32,
+        /// Why.
+        problem: String,
+    },
     /// The registry could not be reached.
     #[error(transparent)]
     Http(#[from] HttpError),
@@ -155,4 +191,11 @@ pub enum ImageError {
         /// What is wrong with it.
         problem: String,
     },
+}
+
+fn answered(status: u16) -> String {
+    match status {
+        0 => String::new(),
+        status => format!(" (status {status})"),
+    }
 }

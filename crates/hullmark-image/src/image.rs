@@ -7,17 +7,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use hullmark_http::ClientOptions;
-use hullmark_types::{Diagnostic, Digest, ImageConfig, LayerInfo, Platform, Subject};
+use hullmark_types::{Diagnostic, Digest, ImageConfig, LayerInfo, Platform, Subject, SubjectKind};
 
 use crate::archive::{Archive, Place};
+use crate::daemon::Daemon;
 use crate::lazy;
 use crate::limits::LimitHit;
+use crate::rootfs::{Form, Tree};
 use crate::source::{Files, LayerSource, Source};
-use crate::streamed;
+use crate::streamed::{self, Stream};
+use crate::target::ArchiveKind;
 use crate::walk::{Reading, Totals, walk_blob};
 use crate::{
-    Entry, ImageError, ImageVisitor, LayerOutcome, Limits, Memory, Recalled, RegistryAccess, Target,
-    docker_archive, oci, rootfs,
+    Entry, ImageError, ImageVisitor, LayerOutcome, LayerVisitor, Limits, LocalEngines, Memory, Recalled,
+    RegistryAccess, Target, containerd, containers_storage, docker_archive, oci, process,
 };
 
 /// How images are got.
@@ -29,6 +32,8 @@ pub struct AcquireOptions {
     pub client: ClientOptions,
     /// How registries are got into.
     pub access: RegistryAccess,
+    /// The engines of this machine.
+    pub engines: LocalEngines,
     /// Hard limits.
     pub limits: Limits,
     /// The memory for reading.
@@ -61,6 +66,7 @@ impl AcquireOptions {
             },
             client,
             access: RegistryAccess::default(),
+            engines: LocalEngines::default(),
             limits: Limits::default(),
             memory: Memory::default(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
@@ -145,6 +151,17 @@ pub fn open(target: &Target, options: &AcquireOptions) -> Result<Image, ImageErr
         }
         Target::Registry(reference) => crate::registry::open(reference, options),
         Target::Stream(kind, name) => Ok(streamed::on_standard_input(*kind, name.as_deref(), options)),
+        Target::DockerDaemon(name) => {
+            let daemon = Daemon { scheme: "docker-daemon", socket: &options.engines.docker_socket };
+            exported(daemon, name, options)
+        }
+        Target::Podman(name) => {
+            exported(Daemon { scheme: "podman", socket: &options.engines.podman_socket }, name, options)
+        }
+        Target::Containerd(name) => containerd::open(name, options),
+        Target::ContainersStorage(storage, name) => containers_storage::open(storage, name, options),
+        Target::Container(name) => process::open_container(name, options),
+        Target::Process(pid) => process::open(*pid, options),
     }?;
     bounded(image, options)
 }
@@ -176,34 +193,55 @@ fn bounded(image: Image, options: &AcquireOptions) -> Result<Image, ImageError> 
 fn open_rootfs(path: PathBuf, options: &AcquireOptions) -> Result<Image, ImageError> {
     let metadata =
         std::fs::metadata(&path).map_err(|source| ImageError::Io { path: path.clone(), source })?;
-    let layer = LayerInfo { index: 0, digest: None, diff_id: None, size: None, created_by: None };
-    let size = (!metadata.is_dir()).then_some(metadata.len());
-    Ok(Image {
-        subject: Subject {
-            kind: hullmark_types::SubjectKind::RootFilesystem,
-            name: path.display().to_string(),
-            references: Vec::new(),
-            index: None,
-            manifest: None,
-            config: None,
-            platform: None,
-        },
-        config: None,
-        layers: vec![LayerInfo { size, ..layer }],
-        diagnostics: Vec::new(),
-        source: match metadata.is_dir() {
-            true => Source::Directory(path),
-            false => Source::Blobs(Box::new(Files(vec![Some(path)]))),
-        },
-        limits: options.limits.clone(),
-        memory: options.memory.clone(),
-        threads: options.threads,
-        verify_diff_ids: options.verify_diff_ids,
-        lazy: false,
+    let name = path.display().to_string();
+    Ok(match metadata.is_dir() {
+        true => Image::of_root(name, Source::Trees(vec![Tree::at(path, Form::Plain)]), options),
+        false => {
+            let mut image = Image::of_root(name, Source::Blobs(Box::new(Files(vec![Some(path)]))), options);
+            image.layers.iter_mut().for_each(|layer| layer.size = Some(metadata.len()));
+            image
+        }
     })
 }
 
+fn exported(daemon: Daemon<'_>, name: &str, options: &AcquireOptions) -> Result<Image, ImageError> {
+    let place = format!("{}:{name}", daemon.scheme);
+    let stream = Stream {
+        place: place.clone(),
+        kind: ArchiveKind::Docker,
+        image: None,
+        name: Some(name.to_owned()),
+        reader: Box::new(daemon.export(name)?),
+        options: options.clone(),
+    };
+    Ok(stream.into_image())
+}
+
 impl Image {
+    /// A root file system that is the only layer.
+    pub(crate) fn of_root(name: String, source: Source, options: &AcquireOptions) -> Self {
+        Self {
+            subject: Subject {
+                kind: SubjectKind::RootFilesystem,
+                name,
+                references: Vec::new(),
+                index: None,
+                manifest: None,
+                config: None,
+                platform: None,
+            },
+            config: None,
+            layers: vec![LayerInfo { index: 0, digest: None, diff_id: None, size: None, created_by: None }],
+            diagnostics: Vec::new(),
+            source,
+            limits: options.limits.clone(),
+            memory: options.memory.clone(),
+            threads: options.threads,
+            verify_diff_ids: options.verify_diff_ids,
+            lazy: false,
+        }
+    }
+
     /// What it is.
     pub fn subject(&self) -> &Subject {
         &self.subject
@@ -260,7 +298,7 @@ impl Image {
         match &self.source {
             Source::Blobs(source) => walk.all(&**source, self.threads),
             Source::Sequence { archive, places } => walk.sequence(archive, places)?,
-            Source::Directory(path) => walk.directory(path),
+            Source::Trees(trees) => walk.trees(trees, self.threads),
             Source::Streamed(_) => {}
         }
         let notes = std::mem::take(&mut *walk.notes.lock().unwrap_or_else(PoisonError::into_inner));
@@ -454,13 +492,30 @@ impl<'a, V: ImageVisitor> LayerWalk<'a, V> {
         })
     }
 
-    /// Walks a directory that is the only layer.
-    fn directory(&self, path: &Path) {
-        let mut layer = self.visitor.begin();
-        let diagnostics = rootfs::walk(path, self.limits, &mut layer);
-        let outcome = LayerOutcome { diagnostics, ..LayerOutcome::default() };
-        let output = self.visitor.finish(layer, &outcome);
-        self.keep(&[0], Ok(Walked { output, outcome: None, kept: 0 }));
+    /// Walks directories, several at a time.
+    fn trees(&self, trees: &[Tree], threads: usize) {
+        let next = AtomicUsize::new(0);
+        let work = || loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(tree) = trees.get(index) else { break };
+            if self.is_over(index) {
+                continue;
+            }
+            let mut layer = self.visitor.begin();
+            let walked = tree.walk(self.limits, &mut layer).map(|diagnostics| {
+                let kept = layer.kept();
+                self.totals.kept.fetch_add(kept, Ordering::Relaxed);
+                let outcome = LayerOutcome { diagnostics, ..LayerOutcome::default() };
+                Walked { output: self.visitor.finish(layer, &outcome), outcome: None, kept }
+            });
+            self.keep(&[index], walked);
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..threads.clamp(1, trees.len().max(1)) {
+                scope.spawn(work);
+            }
+            work();
+        });
     }
 
     fn keep(&self, layers: &[usize], result: Result<Walked<V::Output>, ImageError>) {

@@ -322,7 +322,11 @@ pub(crate) fn about_layers(layers: &[LayerInfo]) -> Vec<Diagnostic> {
 }
 
 /// Fetches a document and verifies it by its digest.
-fn verified(place: &str, descriptor: &Descriptor, fetch: &mut Fetch<'_>) -> Result<Vec<u8>, ImageError> {
+pub(crate) fn verified(
+    place: &str,
+    descriptor: &Descriptor,
+    fetch: &mut Fetch<'_>,
+) -> Result<Vec<u8>, ImageError> {
     let bytes = fetch(descriptor)?;
     let mut hasher = hullmark_types::Hasher::new(descriptor.digest.algorithm());
     hasher.update(&bytes);

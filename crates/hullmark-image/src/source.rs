@@ -9,6 +9,7 @@ use crate::archive::{Archive, Place};
 use crate::lazy::Parts;
 use crate::oci::Blob;
 use crate::registry::Repository;
+use crate::rootfs::Tree;
 use crate::streamed::Stream;
 
 /// Where the bytes of the layers are.
@@ -19,8 +20,8 @@ pub(crate) enum Source {
     /// Members of a compressed archive, which are read in the order in which they stand; nowhere for layers that are stored
     /// elsewhere than the image.
     Sequence { archive: Archive, places: Vec<Option<Place>> },
-    /// A directory that is the only layer.
-    Directory(PathBuf),
+    /// Directories, one for each layer.
+    Trees(Vec<Tree>),
     /// What comes once; `None` when it has come.
     Streamed(Option<Box<Stream>>),
 }

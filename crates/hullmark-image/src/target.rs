@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use hullmark_types::ImageReference;
 
-use crate::TargetError;
+use crate::{TargetError, containers_storage};
 
 /// Where an image is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,18 @@ pub enum Target {
     Registry(ImageReference),
     /// An archive on standard input; the name chooses one of several images.
     Stream(ArchiveKind, Option<String>),
+    /// An image of the Docker daemon of this machine, by its name or id.
+    DockerDaemon(String),
+    /// An image of Podman's API on this machine, by its name or id.
+    Podman(String),
+    /// An image of the containerd of this machine.
+    Containerd(String),
+    /// An image in containers-storage, by its name or id.
+    ContainersStorage(Storage, String),
+    /// The root file system of a running container, by its id or name.
+    Container(String),
+    /// The root file system of a process.
+    Process(u32),
 }
 
 /// What an archive is.
@@ -38,15 +50,25 @@ pub enum ArchiveKind {
     RootFilesystem,
 }
 
+/// Which containers-storage; what is not said is as usual.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Storage {
+    /// The driver, such as `overlay`.
+    pub driver: Option<String>,
+    /// Its directory.
+    pub root: Option<PathBuf>,
+}
+
 /// Endings that no image reference has but files have.
 const FILE_ENDINGS: [&str; 8] =
     [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2", ".oci", ".json"];
 
 impl Target {
     /// Reads a target: `docker-archive:FILE[:REFERENCE]`, `oci-archive:FILE[:NAME]`, `oci-layout:DIRECTORY[:NAME]`,
-    /// `rootfs:PATH`, `dir:PATH`, `registry:REFERENCE`, `docker://REFERENCE`; `-` is standard input, also as
-    /// `docker-archive:-[:REFERENCE]`, `oci-archive:-[:NAME]` and `rootfs:-`; without a scheme an existing path by what it
-    /// holds, anything else as a reference to a registry.
+    /// `rootfs:PATH`, `dir:PATH`, `registry:REFERENCE`, `docker://REFERENCE`, `docker-daemon:NAME`, `podman:NAME`,
+    /// `containerd:NAME`, `containers-storage:[DRIVER@ROOT]NAME`, `container:ID`, `pid:NUMBER`; `-` is standard input, also as
+    /// `docker-archive:-[:REFERENCE]`, `oci-archive:-[:NAME]` and `rootfs:-`; without a scheme an existing path by
+    /// what it holds, anything else as a reference to a registry.
     ///
     /// # Errors
     /// When it is neither; a text that looks like a path is never looked up in a registry.
@@ -82,6 +104,22 @@ impl Target {
                         "" => Err(TargetError::Empty { scheme: "registry", expected: "an image reference" }),
                         _ => Ok(Self::Registry(rest.parse()?)),
                     };
+                }
+                "docker-daemon" => return Ok(Self::DockerDaemon(name_of(rest, "docker-daemon")?)),
+                "podman" => return Ok(Self::Podman(name_of(rest, "podman")?)),
+                "containerd" => return Ok(Self::Containerd(name_of(rest, "containerd")?)),
+                "containers-storage" => {
+                    let form = "containers-storage:[DRIVER@ROOT]NAME";
+                    let (storage, name) = containers_storage::parse(rest)
+                        .ok_or_else(|| TargetError::Form { text: text.to_owned(), form })?;
+                    return Ok(Self::ContainersStorage(storage, name_of(name, "containers-storage")?));
+                }
+                "container" => return Ok(Self::Container(name_of(rest, "container")?)),
+                "pid" => {
+                    let pid = rest.parse().ok().filter(|pid| *pid > 0);
+                    return pid
+                        .map(Self::Process)
+                        .ok_or_else(|| TargetError::Form { text: text.to_owned(), form: "pid:NUMBER" });
                 }
                 _ => {}
             }
@@ -127,6 +165,13 @@ fn on_standard_input(text: &str) -> Option<Target> {
             Some(Target::Stream(kind, Some(name.to_owned())))
         }
         _ => None,
+    }
+}
+
+fn name_of(rest: &str, scheme: &'static str) -> Result<String, TargetError> {
+    match rest {
+        "" => Err(TargetError::Empty { scheme, expected: "a name" }),
+        _ => Ok(rest.to_owned()),
     }
 }
 

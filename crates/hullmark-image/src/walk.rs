@@ -500,7 +500,7 @@ fn shown(path: &str) -> String {
     path.chars().take(200).collect()
 }
 
-enum Whiteout {
+pub(crate) enum Whiteout {
     Of(String),
     Opaque(String),
     Metadata,
@@ -509,7 +509,7 @@ enum Whiteout {
 
 /// Whiteouts after the OCI image specification, layer.md: `.wh.NAME`, `.wh..wh..opq`; other `.wh..wh.` names are metadata
 /// of AUFS.
-fn whiteout(path: &str) -> Option<Whiteout> {
+pub(crate) fn whiteout(path: &str) -> Option<Whiteout> {
     let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
     let hidden = name.strip_prefix(".wh.")?;
     Some(match hidden {

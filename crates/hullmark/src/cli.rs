@@ -15,7 +15,7 @@ mod target;
 
 pub use cache::{Cache, CacheArguments};
 pub use progress::ProgressMode;
-pub use target::{RegistryArguments, TargetArguments};
+pub use target::{EngineArguments, RegistryArguments, TargetArguments};
 
 /// Judge container images by a policy, and prove it afterwards.
 ///

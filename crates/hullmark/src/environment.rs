@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use hullmark_engine::Asker;
 use hullmark_http::Secret;
-use hullmark_image::{ClientCertificate, CredentialSources, RegistryAccess};
+use hullmark_image::{ClientCertificate, CredentialSources, LocalEngines, RegistryAccess};
 use hullmark_types::{Digest, DigestAlgorithm, Hasher};
 use jiff::Timestamp;
 
-use crate::cli::RegistryArguments;
+use crate::cli::{EngineArguments, RegistryArguments};
 
 /// The current time, or the one given by `--now`.
 #[expect(
@@ -46,6 +46,44 @@ fn in_data_directory(given: Option<PathBuf>, name: &str, option: &str) -> Result
         .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
         .with_context(|| format!("neither HOME nor XDG_DATA_HOME is set; give {option}"))?;
     Ok(data.join("hullmark").join(name))
+}
+
+/// The engines of this machine. An address that cannot be used counts only where the target needs it.
+pub fn engines(given: &EngineArguments, target: &hullmark_image::Target) -> Result<LocalEngines> {
+    use hullmark_image::Target;
+
+    let absolute = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    let mut engines = LocalEngines::default();
+    let is_root = nix::unistd::geteuid().is_root();
+    if let Some(runtime) = absolute("XDG_RUNTIME_DIR").filter(|_| !is_root) {
+        engines.podman_socket = runtime.join("podman/podman.sock");
+    }
+    let is_docker = matches!(target, Target::DockerDaemon(_));
+    let is_podman = matches!(target, Target::Podman(_));
+    for (address, option, is_needed, socket) in [
+        (&given.docker_host, "--docker-host", is_docker, &mut engines.docker_socket),
+        (&given.podman_host, "--podman-host", is_podman, &mut engines.podman_socket),
+    ] {
+        let Some(address) = address.as_deref().filter(|address| !address.is_empty()) else { continue };
+        match address.strip_prefix("unix://").filter(|path| path.starts_with('/')) {
+            Some(path) => *socket = PathBuf::from(path),
+            None if is_needed => bail!("{option} is `{address}`, and only `unix:///SOCKET` can be used"),
+            None => {}
+        }
+    }
+    if let Some(address) = &given.containerd_address {
+        let text = address.to_string_lossy();
+        engines.containerd_socket = PathBuf::from(text.strip_prefix("unix://").unwrap_or(&text));
+    }
+    if let Some(namespace) = &given.containerd_namespace {
+        engines.containerd_namespace.clone_from(namespace);
+    }
+    let data = absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
+    let own = data.filter(|_| !is_root).map(|data| data.join("containers/storage"));
+    if let Some(storage) = given.containers_storage.clone().or(own) {
+        engines.containers_storage = storage;
+    }
+    Ok(engines)
 }
 
 /// The directory for what can be fetched again.

@@ -31,6 +31,7 @@ const TOOLS: &[Tool] = &[
         probe: &["docker-registry", "--version"],
         packages: &["docker-registry"],
     },
+    Tool { name: "Docker", probe: &["dockerd", "--version"], packages: &["docker.io"] },
     Tool { name: "containerd", probe: &["containerd", "--version"], packages: &["containerd"] },
     Tool { name: "busybox", probe: &["busybox", "true"], packages: &["busybox-static"] },
     // What the agent is built with, and what compiles its kernel side again to compare.

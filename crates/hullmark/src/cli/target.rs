@@ -12,7 +12,8 @@ use crate::size::ByteSize;
 #[derive(Debug, Args)]
 pub struct TargetArguments {
     /// What to scan: `registry:host/repository:tag`, `docker-archive:FILE`, `oci-archive:FILE`, `oci-layout:DIRECTORY`,
-    /// `rootfs:DIRECTORY or FILE`, `sbom:FILE`, `-` for an archive on standard input; without a scheme it is guessed
+    /// `docker-daemon:NAME`, `podman:NAME`, `containerd:NAME`, `containers-storage:NAME`, `container:ID`, `pid:NUMBER`,
+    /// `rootfs:DIRECTORY or FILE`, `sbom:FILE`, or `-` for an archive on standard input; without a scheme it is guessed
     pub target: String,
     /// Platform to choose from a multi-platform image [default: linux on this processor]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", env = "HULLMARK_PLATFORM")]
@@ -29,6 +30,9 @@ pub struct TargetArguments {
     /// Which cache.
     #[command(flatten)]
     pub cache: CacheArguments,
+    /// The engines of this machine.
+    #[command(flatten)]
+    pub engines: EngineArguments,
 }
 
 /// How registries are got into.
@@ -58,4 +62,25 @@ pub struct RegistryArguments {
     /// what is unpacked
     #[arg(long, conflicts_with = "verify_diff_ids", env = "HULLMARK_LAZY")]
     pub lazy: bool,
+}
+
+/// Where the engines of this machine are.
+#[derive(Debug, Args)]
+pub struct EngineArguments {
+    /// Socket of the Docker daemon, for `docker-daemon:` and `container:` [default: unix:///var/run/docker.sock]
+    #[arg(long, value_name = "unix://SOCKET", env = "DOCKER_HOST")]
+    pub docker_host: Option<String>,
+    /// Socket of Podman's API, for `podman:` and `container:` [default: podman/podman.sock in $XDG_RUNTIME_DIR or /run]
+    #[arg(long, value_name = "unix://SOCKET", env = "CONTAINER_HOST")]
+    pub podman_host: Option<String>,
+    /// Socket of containerd, for `containerd:` [default: /run/containerd/containerd.sock]
+    #[arg(long, value_name = "SOCKET", env = "CONTAINERD_ADDRESS")]
+    pub containerd_address: Option<PathBuf>,
+    /// Namespace of containerd; images of Kubernetes are in `k8s.io` [default: default]
+    #[arg(long, value_name = "NAMESPACE", env = "CONTAINERD_NAMESPACE")]
+    pub containerd_namespace: Option<String>,
+    /// Directory of containers-storage, for `containers-storage:` [default: /var/lib/containers/storage, for others than root
+    /// containers/storage in the user's data directory]
+    #[arg(long, value_name = "DIRECTORY", env = "HULLMARK_CONTAINERS_STORAGE")]
+    pub containers_storage: Option<PathBuf>,
 }

@@ -1,6 +1,8 @@
 //! `hullmark scan`: the main job.
 
-use anyhow::{Context as _, Result};
+use std::io::IsTerminal as _;
+
+use anyhow::{Context as _, Result, bail};
 use hullmark_advisory::Database;
 use hullmark_engine::{Acquire, Circumstances, EngineError, Judge, Recorder, Target};
 use hullmark_ledger::Ledger;
@@ -31,7 +33,7 @@ pub fn tool() -> Tool {
 /// Runs the command. What can be checked cheaply is checked before the image is touched.
 pub fn run(context: &Context<'_>, arguments: Scan) -> Result<Outcome> {
     let target = Target::parse(&arguments.target.target)?;
-    let options = acquire_options(context, &arguments.target)?;
+    let options = acquire_options(context, &arguments.target, &target)?;
     let report = match server_of(context, &arguments)? {
         None => {
             let mut local = Local::open(context, &arguments, Vec::new())?;
@@ -177,23 +179,32 @@ pub fn open_database(given: Option<std::path::PathBuf>) -> Result<Database> {
 
 fn acquire_options(
     context: &Context<'_>,
-    target: &TargetArguments,
+    arguments: &TargetArguments,
+    target: &Target,
 ) -> Result<hullmark_image::AcquireOptions> {
     let mut options = hullmark_image::AcquireOptions::new(context.client_options());
-    if let Some(platform) = &target.platform {
+    if let Some(platform) = &arguments.platform {
         options.platform = platform.clone();
     }
-    options.client.ca_files = target.registry.registry_ca.clone();
-    options.access = environment::registry_access(&target.registry);
+    options.client.ca_files = arguments.registry.registry_ca.clone();
+    options.access = environment::registry_access(&arguments.registry);
     anyhow::ensure!(
-        target.memory.0 >= hullmark_image::MIN_MEMORY,
+        arguments.memory.0 >= hullmark_image::MIN_MEMORY,
         "--memory {}: at least {} are needed",
-        target.memory,
+        arguments.memory,
         ByteSize(hullmark_image::MIN_MEMORY)
     );
-    options.memory = hullmark_image::Memory::new(target.memory.0);
-    options.verify_diff_ids = target.verify_diff_ids;
-    options.lazy = target.registry.lazy;
+    options.memory = hullmark_image::Memory::new(arguments.memory.0);
+    options.verify_diff_ids = arguments.verify_diff_ids;
+    options.lazy = arguments.registry.lazy;
+    if let Target::Image(target) = target {
+        options.engines = environment::engines(&arguments.engines, target)?;
+        if matches!(target, hullmark_image::Target::Stream(..)) && std::io::stdin().is_terminal() {
+            bail!(
+                "standard input is a terminal\nhint: pipe an archive into it, such as `docker save IMAGE | hullmark scan -`"
+            );
+        }
+    }
     Ok(options)
 }
 
@@ -203,7 +214,7 @@ pub fn acquire_inventory(
     arguments: &TargetArguments,
 ) -> Result<(Inventory, Option<ImageProfile>)> {
     let target = Target::parse(&arguments.target)?;
-    let options = acquire_options(context, arguments)?;
+    let options = acquire_options(context, arguments, &target)?;
     let cache = cache::of_scan(context, &arguments.cache)?;
     let layers = ScanBars::new(context.talk);
     let acquire = Acquire { target: &target, options: &options, progress: &layers, cache: cache.as_ref() };

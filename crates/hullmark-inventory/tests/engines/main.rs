@@ -1,4 +1,5 @@
-//! One image has one inventory and one runtime profile, byte for byte, whether it is read from a file or arrives once.
+//! One image, wherever it is kept, has one inventory and one runtime profile, byte for byte: the real Docker, Podman,
+//! containerd and Skopeo hold it.
 //!
 //! What a source does not know is the only difference: an archive of Docker's has no manifest, so no digest of it and none of the
 //! layers as stored. A tool that is absent is said, and fails the test where `CI` or `HULLMARK_REQUIRE_ORACLES` is set.
@@ -7,8 +8,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stderr,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking and say what they skip"
+    reason = "tests fail by panicking, and say what they skip"
 )]
 
 mod kit;
@@ -19,8 +19,8 @@ use std::path::Path;
 use hullmark_image::{AcquireOptions, ArchiveKind, Image, Target, open, open_stream};
 use hullmark_inventory::build_with_profile;
 use hullmark_testkit::{Compression, ImageBuilder, TarBuilder, compress};
-use hullmark_types::canonical_json;
-use kit::{are_there, options, skopeo};
+use hullmark_types::{Digest, Inventory, canonical_json};
+use kit::{Containerd, Dockerd, Podman, Runc, are_there, options, skopeo};
 
 /// The name of the image in all engines.
 const NAME: &str = "localhost/team/app:1.0";
@@ -176,37 +176,6 @@ fn archives_on_disk_and_on_standard_input() {
     }
 }
 
-#[test]
-fn what_skopeo_writes() {
-    if !are_there(&["skopeo"]) {
-        return;
-    }
-    let directory = tempfile::tempdir().unwrap();
-    let place = directory.path();
-    let (whole, least) = expected(place, &image());
-    let source = format!("oci:{}:1.0", place.join("layout").display());
-    let at = |name: &str| place.join(name).display().to_string();
-
-    skopeo(&["copy", &source, &format!("docker-archive:{}:{NAME}", at("docker.tar"))]);
-    skopeo(&["copy", &source, &format!("oci-archive:{}:{NAME}", at("oci.tar"))]);
-    skopeo(&["copy", &source, &format!("oci:{}:{NAME}", at("oci"))]);
-    let docker = fs::read(at("docker.tar")).unwrap();
-    let oci = fs::read(at("oci.tar")).unwrap();
-    same(
-        &see(target(&format!("docker-archive:{}", at("docker.tar")), &options()), Knows::Configuration),
-        &least,
-        "",
-    );
-    same(&see(target(&format!("oci-archive:{}", at("oci.tar")), &options()), Knows::Manifest), &whole, "");
-    same(&see(target(&at("oci"), &options()), Knows::Manifest), &whole, "");
-    for kind in [ArchiveKind::Any, ArchiveKind::Docker] {
-        same(&see(stream(docker.clone(), kind), Knows::Configuration), &least, "");
-    }
-    for kind in [ArchiveKind::Any, ArchiveKind::Oci] {
-        same(&see(stream(oci.clone(), kind), Knows::Manifest), &whole, "");
-    }
-}
-
 fn refused(bytes: Vec<u8>, kind: ArchiveKind, expected: &str) {
     let error = match build_with_profile(&mut stream(bytes, kind), &hullmark_image::NoProgress, None) {
         Ok(_) => panic!("it can be read, and should not: {expected}"),
@@ -249,6 +218,204 @@ fn the_order_of_members_does_not_matter() {
             files.iter().fold(TarBuilder::new(), |tar, (name, content)| tar.file(name, content)).finish();
         same(&see(stream(archive, ArchiveKind::Oci), Knows::Manifest), &whole, "rotated");
     }
+}
+
+/// Real archives, through a pipe that gives a few bytes at a time.
+
+#[test]
+fn skopeo_writes_archives_layouts_and_storage() {
+    if !are_there(&["skopeo"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path();
+    let (whole, least) = expected(place, &image());
+    let source = format!("oci:{}:1.0", place.join("layout").display());
+    let at = |name: &str| place.join(name).display().to_string();
+    let storage = |driver: &str| format!("[{driver}@{}+{}]{NAME}", at(driver), at(&format!("{driver}-run")));
+
+    skopeo(&["copy", &source, &format!("docker-archive:{}:{NAME}", at("docker.tar"))]);
+    skopeo(&["copy", &source, &format!("oci-archive:{}:{NAME}", at("oci.tar"))]);
+    skopeo(&["copy", &source, &format!("oci:{}:{NAME}", at("oci"))]);
+    let docker = fs::read(at("docker.tar")).unwrap();
+    let oci = fs::read(at("oci.tar")).unwrap();
+    same(
+        &see(target(&format!("docker-archive:{}", at("docker.tar")), &options()), Knows::Configuration),
+        &least,
+        "",
+    );
+    same(&see(target(&format!("oci-archive:{}", at("oci.tar")), &options()), Knows::Manifest), &whole, "");
+    same(&see(target(&at("oci"), &options()), Knows::Manifest), &whole, "");
+    for kind in [ArchiveKind::Any, ArchiveKind::Docker] {
+        same(&see(stream(docker.clone(), kind), Knows::Configuration), &least, "");
+    }
+    for kind in [ArchiveKind::Any, ArchiveKind::Oci] {
+        same(&see(stream(oci.clone(), kind), Knows::Manifest), &whole, "");
+    }
+    let stored = format!("containers-storage:{}", storage("overlay"));
+    skopeo(&["copy", &source, &stored]);
+    let seen = see(target(&stored, &options()), Knows::Manifest);
+    kit::unmount(&place.join("overlay").join("overlay"));
+    same(&seen, &whole, "overlay");
+    let stored = format!("containers-storage:{}", storage("vfs"));
+    skopeo(&["copy", &source, &stored]);
+    fails(&stored, &options(), "a store of the driver `vfs`; expected `overlay`");
+    fails(&stored.replace("vfs@", ""), &options(), "a store of the driver `vfs`; expected `overlay`");
+}
+
+#[test]
+fn podman_holds_it_in_its_storage_and_gives_it_over_its_socket() {
+    if !are_there(&["podman", "skopeo", "runc"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path();
+    let (whole, least) = expected(place, &image());
+    let podman = Podman::new(&place.join("podman"));
+    podman.load(&place.join("layout"), NAME);
+    let mut options = options();
+    options.engines.containers_storage = podman.storage();
+    options.engines.podman_socket = podman.socket();
+    for name in [NAME, "team/app:1.0", &podman.image_id(NAME)] {
+        let seen = see(target(&format!("containers-storage:{name}"), &options), Knows::Manifest);
+        same(&seen, &whole, name);
+    }
+    same(&see(target(&format!("podman:{NAME}"), &options), Knows::Configuration), &least, "");
+    fails("podman:localhost/absent:1", &options, "has no `podman:localhost/absent:1`");
+    fails("containers-storage:localhost/absent:1", &options, "has no `image localhost/absent:1`");
+}
+
+#[test]
+fn dockerd_gives_it_over_its_socket() {
+    if !are_there(&["dockerd", "skopeo"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path();
+    let (_, least) = expected(place, &image());
+    let dockerd = Dockerd::start(&place.join("docker"));
+    dockerd.load(&place.join("layout"), "team/app:1.0");
+    let mut options = options();
+    options.engines.docker_socket = dockerd.socket();
+    let image = target("docker-daemon:team/app:1.0", &options);
+    let mut named = target("docker-daemon:team/app:1.0", &options);
+    let (inventory, _) = build_with_profile(&mut named, &hullmark_image::NoProgress, None).unwrap();
+    assert_eq!(inventory.subject.name, "team/app:1.0");
+    assert_eq!(inventory.subject.references, ["team/app:1.0"]);
+    same(&see(image, Knows::Configuration), &least, "");
+    fails("docker-daemon:absent:1", &options, "has no `docker-daemon:absent:1`");
+    options.engines.docker_socket = place.join("no.sock");
+    fails("docker-daemon:absent:1", &options, "no answer from the engine at");
+}
+
+#[test]
+fn containerd_gives_it_from_its_content_store() {
+    if !are_there(&["containerd", "ctr"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path();
+    // More than one message, and more than one window of HTTP/2.
+    let noise: Vec<u8> =
+        (0..9_000_000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let image = image().layer(TarBuilder::new().file("noise", noise).finish(), "COPY noise");
+    let (whole, _) = expected(place, &image);
+    fs::write(place.join("oci.tar"), image.oci_archive()).unwrap();
+    let containerd = Containerd::start(&place.join("containerd"));
+    let name = containerd.import("k8s.io", &place.join("oci.tar"));
+    let mut options = options();
+    options.engines.containerd_socket = containerd.socket();
+    fails(&format!("containerd:{name}"), &options, "in the namespace default` has no `image ");
+    options.engines.containerd_namespace = "k8s.io".to_owned();
+    same(&see(target(&format!("containerd:{name}"), &options), Knows::Manifest), &whole, "");
+    let layer = Digest::sha256(image.blobs().first().unwrap());
+    containerd.remove_blob("k8s.io", &layer);
+    fails(&format!("containerd:{name}"), &options, &format!("has no `blob {layer}`"));
+}
+
+#[test]
+fn the_root_of_a_running_container() {
+    if !are_there(&["runc", "busybox"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let mut runc = Runc::new(&directory.path().join("runc"));
+    let root = runc.root();
+    for (name, content) in [
+        ("etc/os-release", "ID=alpine\nVERSION_ID=3.18.4\n".to_owned()),
+        ("lib/apk/db/installed", apk(&[("musl", "1.2.4-r0")])),
+        ("app/node_modules/kept/package.json", package("kept", "1.0.0")),
+        ("volume/node_modules/mounted/package.json", package("under-the-mount", "1.0.0")),
+    ] {
+        fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+        fs::write(root.join(name), content).unwrap();
+    }
+    // Neither leads to anything outside.
+    std::os::unix::fs::symlink("/etc", root.join("escape")).unwrap();
+    std::os::unix::fs::symlink("../../../../../../etc/os-release", root.join("app/os-release")).unwrap();
+    let id = "5eed".repeat(16);
+    let pid = runc.run(&id);
+    let inventory = |text: &str| -> Inventory {
+        build_with_profile(&mut target(text, &options()), &hullmark_image::NoProgress, None).unwrap().0
+    };
+    let by_pid = inventory(&format!("pid:{pid}"));
+    let names: Vec<_> = by_pid.packages.iter().map(|package| package.name.as_str()).collect();
+    assert_eq!(names, ["musl", "kept"], "the volume and /proc are not read");
+    let note = by_pid.diagnostics.iter().find(|found| found.code == "mounts-left-out").unwrap();
+    assert!(note.message.contains("/proc") && note.message.contains("/volume"), "{note:?}");
+    for text in [format!("container:{id}"), format!("container:{}", &id[..12])] {
+        let found = inventory(&text);
+        assert_eq!(found.subject.name, format!("container:{id}"));
+        assert_eq!(found.packages, by_pid.packages);
+    }
+    drop(runc);
+    fails(
+        &format!("pid:{pid}"),
+        &options(),
+        &format!("the root file system of the process {pid} cannot be read"),
+    );
+    fails(&format!("container:{id}"), &options(), "has no `running container ");
+}
+
+#[test]
+fn what_a_container_does_meanwhile_leads_nowhere_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("root");
+    let outside = directory.path().join("outside");
+    fs::create_dir_all(root.join("node_modules")).unwrap();
+    fs::create_dir_all(outside.join("secret")).unwrap();
+    fs::write(outside.join("secret/package.json"), package("secret", "1.0.0")).unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (link, real) = (root.join("node_modules/x"), root.join("node_modules/y"));
+            fs::create_dir(&real).unwrap();
+            std::os::unix::fs::symlink(outside.join("secret"), &link).unwrap();
+            let between = root.join("between");
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                fs::rename(&link, &between).unwrap();
+                fs::rename(&real, &link).unwrap();
+                fs::rename(&between, &real).unwrap();
+                fs::rename(&link, &between).unwrap();
+                fs::rename(&real, &link).unwrap();
+                fs::rename(&between, &real).unwrap();
+            }
+        });
+        let text = format!("rootfs:{}", root.display());
+        let seen: Vec<_> = (0..300).map(|_| see(target(&text, &options()), Knows::Manifest)).collect();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(seen.iter().all(|seen| !seen.inventory.contains("secret")));
+    });
+}
+
+fn fails(text: &str, options: &AcquireOptions, expected: &str) {
+    let result = open(&Target::parse(text).unwrap(), options)
+        .and_then(|mut image| build_with_profile(&mut image, &hullmark_image::NoProgress, None));
+    let error = match result {
+        Ok(_) => panic!("{text} can be read"),
+        Err(error) => error.to_string(),
+    };
+    assert!(error.contains(expected), "{error}");
 }
 
 /// Real archives, through a pipe that gives a few bytes at a time.
