@@ -108,7 +108,8 @@ fn read_class<Elf: FileHeader<Endian = Endianness>>(
         };
     }
     let has_gaps = places.iter().any(|place| !image.has(place));
-    let is_elsewhere = || image.parts(&(0..u64::MAX)).any(|(start, bytes)| find_magic(bytes, start).is_some());
+    let is_elsewhere =
+        || image.parts(&(0..u64::MAX)).any(|(start, bytes)| find_magic(bytes, start).is_some());
     if has_gaps && image.misses_magic() || has_more_places && (image.misses_magic() || is_elsewhere()) {
         return Err(BlobError::NotKept);
     }

@@ -186,7 +186,8 @@ impl Passing for Keeper {
         if self.position < HEAD {
             return MAX_KEPT;
         }
-        let planned = self.wanted.iter().map(|range| range.end - range.start.max(self.position).min(range.end));
+        let planned =
+            self.wanted.iter().map(|range| range.end - range.start.max(self.position).min(range.end));
         let found = PATTERNS.iter().zip(self.left).map(|(pattern, left)| pattern.length * left as u64);
         planned.chain(found).fold(self.kept, u64::saturating_add).min(MAX_KEPT)
     }
