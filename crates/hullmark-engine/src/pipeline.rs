@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 
 use hullmark_advisory::Database;
 use hullmark_cache::Cache;
@@ -84,7 +85,27 @@ pub fn scan(
 /// # Errors
 /// When the image or SBOM cannot be read at all, or does not have the digest it should have.
 pub fn take_inventory(acquire: &Acquire<'_>) -> Result<Inventory, EngineError> {
-    Ok(take_inventory_with_profile(acquire)?.0)
+    match acquire.target {
+        Target::Image(target) => {
+            let mut image = hullmark_image::open(target, acquire.options)?;
+            acquire.progress.image_opened(&image);
+            let inventory = hullmark_inventory::build(&mut image, acquire.progress, acquire.cache)?;
+            acquire.progress.inventory_taken(&inventory);
+            Ok(inventory)
+        }
+        Target::Sbom(path) => of_sbom(path, acquire),
+    }
+}
+
+fn of_sbom(path: &Path, acquire: &Acquire<'_>) -> Result<Inventory, EngineError> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_SBOM + 1).read_to_end(&mut bytes))
+        .map_err(|source| EngineError::SbomFile { path: path.to_owned(), source })?;
+    let inventory = hullmark_report::parse_cyclonedx(&bytes)
+        .map_err(|source| EngineError::Sbom { path: path.to_owned(), source })?;
+    acquire.progress.inventory_taken(&inventory);
+    Ok(inventory)
 }
 
 /// The same as [`take_inventory`], with the runtime profile of the image. An SBOM gives none.
@@ -103,16 +124,7 @@ pub fn take_inventory_with_profile(
             acquire.progress.inventory_taken(&inventory);
             Ok((inventory, Some(profile)))
         }
-        Target::Sbom(path) => {
-            let mut bytes = Vec::new();
-            File::open(path)
-                .and_then(|file| file.take(MAX_SBOM + 1).read_to_end(&mut bytes))
-                .map_err(|source| EngineError::SbomFile { path: path.clone(), source })?;
-            let inventory = hullmark_report::parse_cyclonedx(&bytes)
-                .map_err(|source| EngineError::Sbom { path: path.clone(), source })?;
-            acquire.progress.inventory_taken(&inventory);
-            Ok((inventory, None))
-        }
+        Target::Sbom(path) => Ok((of_sbom(path, acquire)?, None)),
     }
 }
 

@@ -100,7 +100,7 @@ impl<'a> Store<'a> {
             None => Ok(Self { root }),
             Some(driver) => Err(ImageError::Unsupported {
                 place: root.display().to_string(),
-                form: format!("a store of the driver `{driver}`; expected `{DRIVER}`"),
+                form: format!("a store of the driver `{driver}` (and not `{DRIVER}`)"),
             }),
         }
     }

@@ -67,17 +67,22 @@ fn by_daemon(name: &str, options: &AcquireOptions) -> Result<Image, ImageError> 
         Daemon { scheme: "docker-daemon", socket: &options.engines.docker_socket },
         Daemon { scheme: "podman", socket: &options.engines.podman_socket },
     ];
+    let mut failure = None;
     for daemon in daemons.iter().filter(|daemon| daemon.socket.exists()) {
-        let Some(container) = daemon.container(name)? else { continue };
-        if !container.state.running || container.state.pid == 0 {
-            break;
+        match daemon.container(name) {
+            Ok(Some(container)) if container.state.running && container.state.pid != 0 => {
+                let name = format!("container:{}", container.id);
+                return Process::open(container.state.pid)?.image(name, options);
+            }
+            Ok(_) => {}
+            // Another one may have it.
+            Err(error) => failure = failure.or(Some(error)),
         }
-        return Process::open(container.state.pid)?.image(format!("container:{}", container.id), options);
     }
-    Err(ImageError::Missing {
+    Err(failure.unwrap_or_else(|| ImageError::Missing {
         place: "this machine".to_owned(),
         missing: format!("running container {name}"),
-    })
+    }))
 }
 
 /// A process that may be the first of a container.

@@ -91,6 +91,11 @@ impl<'a> Known<'a> {
         Some(self.key(&Digest::sha256(&made_of).to_string()))
     }
 
+    /// The inventory of an image that was read before. Its profile, which may be far larger, is not even looked at.
+    pub(crate) fn inventory(&self, key: &Digest) -> Option<Inventory> {
+        self.get("inventory", key)
+    }
+
     /// An image that was read before.
     pub(crate) fn image(&self, key: &Digest) -> Option<(Inventory, ImageProfile)> {
         // Both are looked at, so that both are healed.

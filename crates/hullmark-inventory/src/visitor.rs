@@ -67,16 +67,28 @@ impl ImageVisitor for InventoryVisitor<'_> {
     }
 }
 
-/// Takes the inventory of an image: reads every layer once, and merges.
+/// Takes the inventory of an image: reads every layer once, and merges. What `cache` knows of the image is not read again, and
+/// what it does not know is kept there.
 ///
 /// # Errors
 /// When the image cannot be read, or its bytes are not those that their digests name.
-pub fn build(image: &mut Image, progress: &dyn Progress) -> Result<Inventory, ImageError> {
-    Ok(build_with_profile(image, progress, None)?.0)
+pub fn build(
+    image: &mut Image,
+    progress: &dyn Progress,
+    cache: Option<&Cache>,
+) -> Result<Inventory, ImageError> {
+    let known = cache.map(|cache| Known::new(cache, image.limits(), image.verifies_diff_ids()));
+    let taken = known.and_then(|known| known.inventory(&known.image_key(image)?));
+    match taken {
+        Some(inventory) => {
+            image.layers().iter().for_each(|layer| progress.layer_recalled(layer));
+            Ok(inventory)
+        }
+        None => Ok(build_with_profile(image, progress, cache)?.0),
+    }
 }
 
-/// The same as [`build`], with the runtime profile of the image. What `cache` knows of the image is not read again, and what
-/// it does not know is kept there.
+/// The same as [`build`], with the runtime profile of the image.
 ///
 /// # Errors
 /// As [`build`].

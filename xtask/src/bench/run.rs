@@ -118,6 +118,8 @@ impl Programs {
             let (document, cache) = (scratch("trivy.json"), scratch("trivy-cache"));
             let mut arguments = words(&["image", "--quiet", "--format", "cyclonedx", "--offline-scan"]);
             arguments.extend(words(&["--skip-db-update", "--skip-java-db-update", "--skip-version-check"]));
+            // Without its Java database, which comes from the network, it ends at the first archive of Java.
+            arguments.extend(words(&["--skip-files", "**/*.jar", "--skip-files", "**/*.war"]));
             arguments.extend(words(&["--disable-telemetry", "--timeout", "1h", "--input", &archive]));
             arguments.extend(words(&[
                 "--cache-dir",

@@ -259,8 +259,12 @@ fn skopeo_writes_archives_layouts_and_storage() {
     same(&seen, &whole, "overlay");
     let stored = format!("containers-storage:{}", storage("vfs"));
     skopeo(&["copy", &source, &stored]);
-    fails(&stored, &options(), "a store of the driver `vfs`; expected `overlay`");
-    fails(&stored.replace("vfs@", ""), &options(), "a store of the driver `vfs`; expected `overlay`");
+    fails(&stored, &options(), "a store of the driver `vfs` (and not `overlay`), which is not supported");
+    fails(
+        &stored.replace("vfs@", ""),
+        &options(),
+        "a store of the driver `vfs` (and not `overlay`), which is not supported",
+    );
 }
 
 #[test]

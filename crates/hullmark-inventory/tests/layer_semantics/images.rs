@@ -66,7 +66,7 @@ fn layout(
     let mut options = AcquireOptions::new(ClientOptions::default());
     options.platform = "linux/amd64".parse().unwrap();
     let mut image = open(&target, &options).unwrap();
-    let inventory = build(&mut image, &NoProgress).unwrap();
+    let inventory = build(&mut image, &NoProgress, None).unwrap();
     let mut text = "\nlayers\n".to_owned();
     for layer in &inventory.layers {
         let _ = writeln!(text, "  {} {}", layer.index, layer.created_by.as_deref().unwrap_or("-"));

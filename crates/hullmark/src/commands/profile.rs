@@ -3,13 +3,13 @@
 use anyhow::{Context as _, Result};
 
 use super::Context;
-use super::scan::acquire_inventory;
+use super::scan::acquire_inventory_with_profile;
 use crate::cli::Profile;
 use crate::output::to_file_or_stdout;
 
 /// Runs the command.
 pub fn run(context: &Context<'_>, arguments: Profile) -> Result<()> {
-    let (_, profile) = acquire_inventory(context, &arguments.target)?;
+    let (_, profile) = acquire_inventory_with_profile(context, &arguments.target)?;
     let profile =
         profile.context("an SBOM does not say which programs the image holds; name the image itself")?;
     if !profile.complete {

@@ -9,7 +9,7 @@ use crate::output::to_file_or_stdout;
 
 /// Runs the command.
 pub fn run(context: &Context<'_>, arguments: Sbom) -> Result<()> {
-    let (inventory, _) = acquire_inventory(context, &arguments.target)?;
+    let inventory = acquire_inventory(context, &arguments.target)?;
     let document = hullmark_report::cyclonedx(&inventory, &super::scan::tool())?;
     to_file_or_stdout(arguments.output.as_deref(), |out| {
         serde_json::to_writer_pretty(&mut *out, &document)?;

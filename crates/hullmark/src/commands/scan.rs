@@ -51,7 +51,7 @@ pub fn run(context: &Context<'_>, arguments: Scan) -> Result<Outcome> {
                 .degraded_local
                 .then(|| Local::open(context, &arguments, vec![SERVER_UNREACHABLE.to_owned()]));
             let fallback = fallback.transpose()?;
-            let (inventory, profile) = acquire_inventory(context, &arguments.target)?;
+            let (inventory, profile) = acquire_inventory_with_profile(context, &arguments.target)?;
             match (remote.scan(&inventory, profile.as_ref(), arguments.stage), fallback) {
                 (Ok(report), _) => report,
                 (Err(error), Some(mut local)) if error.is_unavailable() => {
@@ -209,16 +209,29 @@ fn acquire_options(
 }
 
 /// Takes the inventory of a target and its runtime profile, with progress.
-pub fn acquire_inventory(
+pub fn acquire_inventory_with_profile(
     context: &Context<'_>,
     arguments: &TargetArguments,
 ) -> Result<(Inventory, Option<ImageProfile>)> {
+    acquire(context, arguments, hullmark_engine::take_inventory_with_profile)
+}
+
+/// Takes the inventory of a target, with progress.
+pub fn acquire_inventory(context: &Context<'_>, arguments: &TargetArguments) -> Result<Inventory> {
+    acquire(context, arguments, hullmark_engine::take_inventory)
+}
+
+fn acquire<T>(
+    context: &Context<'_>,
+    arguments: &TargetArguments,
+    take: impl FnOnce(&Acquire<'_>) -> Result<T, EngineError>,
+) -> Result<T> {
     let target = Target::parse(&arguments.target)?;
     let options = acquire_options(context, arguments, &target)?;
     let cache = cache::of_scan(context, &arguments.cache)?;
     let layers = ScanBars::new(context.talk);
     let acquire = Acquire { target: &target, options: &options, progress: &layers, cache: cache.as_ref() };
-    let taken = hullmark_engine::take_inventory_with_profile(&acquire);
+    let taken = take(&acquire);
     layers.end(options.lazy);
     taken.with_context(|| format!("cannot read `{}`", arguments.target))
 }
