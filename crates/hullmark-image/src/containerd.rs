@@ -14,6 +14,7 @@ use prost::Message;
 use crate::documents::Descriptor;
 use crate::image::Image;
 use crate::oci::Blob;
+use crate::platforms::{self, PlatformImage};
 use crate::source::{LayerSource, Source};
 use crate::unix::{Answer, Body, Question, Version};
 use crate::{AcquireOptions, ImageError, LocalEngines, oci};
@@ -30,12 +31,8 @@ const NOT_FOUND: &str = "5";
 /// Opens the image with this name.
 pub(crate) fn open(name: &str, options: &AcquireOptions) -> Result<Image, ImageError> {
     let containerd = Containerd { engines: options.engines.clone() };
-    let (name, target) = containerd.image(name)?;
+    let (name, digest) = containerd.root(name)?;
     let place = format!("containerd:{name}");
-    let digest: Digest = target.digest.parse().map_err(|_| ImageError::Malformed {
-        place: place.clone(),
-        problem: format!("expected a digest, found `{}`", target.digest),
-    })?;
     let mut fetch = |descriptor: &Descriptor| containerd.document(&descriptor.digest, options);
     let root = Descriptor::of(digest.clone());
     let bytes = oci::verified(&place, &root, &mut fetch)?;
@@ -44,6 +41,14 @@ pub(crate) fn open(name: &str, options: &AcquireOptions) -> Result<Image, ImageE
     described.subject.references = vec![name];
     let layers = ContainerdLayers { containerd, blobs: described.blobs.clone() };
     Ok(described.into_image(Source::Blobs(Box::new(layers)), options))
+}
+
+/// The images that this name leads to, whether they are in the content store or not.
+pub(crate) fn platforms(name: &str, options: &AcquireOptions) -> Result<Vec<PlatformImage>, ImageError> {
+    let containerd = Containerd { engines: options.engines.clone() };
+    let (name, digest) = containerd.root(name)?;
+    let mut fetch = |descriptor: &Descriptor| containerd.document(&descriptor.digest, options);
+    platforms::list(&format!("containerd:{name}"), &[Descriptor::of(digest)], &[], &mut fetch)
 }
 
 /// Layers in the content store.
@@ -76,6 +81,16 @@ struct Containerd {
 }
 
 impl Containerd {
+    /// The full name of the image, and the digest of its index or manifest.
+    fn root(&self, name: &str) -> Result<(String, Digest), ImageError> {
+        let (name, target) = self.image(name)?;
+        let digest = target.digest.parse().map_err(|_| ImageError::Malformed {
+            place: format!("containerd:{name}"),
+            problem: format!("expected a digest, found `{}`", target.digest),
+        })?;
+        Ok((name, digest))
+    }
+
     /// The image with this name, which is a full reference; a short one is completed as Docker does.
     fn image(&self, name: &str) -> Result<(String, messages::Descriptor), ImageError> {
         let mut names = vec![name.to_owned()];

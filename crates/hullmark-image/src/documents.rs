@@ -36,6 +36,15 @@ pub(crate) struct DescriptorPlatform {
 }
 
 impl DescriptorPlatform {
+    /// The platform, where it is said.
+    pub(crate) fn known(&self) -> Option<Platform> {
+        (!self.os.is_empty() && !self.architecture.is_empty()).then(|| Platform {
+            os: self.os.clone(),
+            architecture: self.architecture.clone(),
+            variant: self.variant.clone().filter(|variant| !variant.is_empty()),
+        })
+    }
+
     pub(crate) fn matches(&self, wanted: &Platform) -> bool {
         self.os == wanted.os
             && self.architecture == wanted.architecture
@@ -76,9 +85,29 @@ impl Descriptor {
     }
 
     /// Whether it is an attestation about an image and no image.
+    ///
+    /// One that says its platform is an image, whatever its annotations say: a runtime would take it.
     pub(crate) fn is_attestation(&self) -> bool {
-        self.annotations.contains_key("vnd.docker.reference.type")
-            || self.platform.as_ref().is_some_and(DescriptorPlatform::is_unknown)
+        match &self.platform {
+            Some(platform) => platform.is_unknown(),
+            None => self.annotations.contains_key("vnd.docker.reference.type"),
+        }
+    }
+
+    /// Whether it is an index of images.
+    pub(crate) fn is_index(&self) -> bool {
+        let media_type = self.media_type.split(';').next().unwrap_or_default().trim();
+        matches!(
+            media_type,
+            "application/vnd.oci.image.index.v1+json"
+                | "application/vnd.docker.distribution.manifest.list.v2+json"
+        )
+    }
+
+    /// The name of the image, where an index of a layout has one.
+    pub(crate) fn name(&self) -> Option<&str> {
+        let names = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
+        names.iter().find_map(|name| self.annotations.get(*name)).map(String::as_str)
     }
 
     /// Whether it is a layer that may have to be fetched from elsewhere than the image.

@@ -19,8 +19,8 @@ use crate::streamed::{self, Stream};
 use crate::target::ArchiveKind;
 use crate::walk::{Reading, Totals, walk_blob};
 use crate::{
-    Entry, ImageError, ImageVisitor, LayerOutcome, LayerVisitor, Limits, LocalEngines, Memory, Recalled,
-    RegistryAccess, Target, containerd, containers_storage, docker_archive, oci, process,
+    Entry, ImageError, ImageVisitor, LayerOutcome, LayerVisitor, Limits, LocalEngines, ManifestPath, Memory,
+    Recalled, RegistryAccess, Target, containerd, containers_storage, docker_archive, oci, process,
 };
 
 /// How images are got.
@@ -28,6 +28,8 @@ use crate::{
 pub struct AcquireOptions {
     /// Which platform to choose from a multi-platform image.
     pub platform: Platform,
+    /// Which manifest to take of a multi-platform image, whatever its platform; see [`platforms`](crate::platforms()).
+    pub manifest: Option<ManifestPath>,
     /// How registries are reached.
     pub client: ClientOptions,
     /// How registries are got into.
@@ -55,7 +57,9 @@ impl AcquireOptions {
             "x86_64" => "amd64",
             "aarch64" => "arm64",
             "x86" => "386",
-            "powerpc64" => "ppc64le",
+            "powerpc64" if cfg!(target_endian = "little") => "ppc64le",
+            "powerpc64" => "ppc64",
+            "loongarch64" => "loong64",
             other => other,
         };
         Self {
@@ -64,6 +68,7 @@ impl AcquireOptions {
                 architecture: architecture.to_owned(),
                 variant: None,
             },
+            manifest: None,
             client,
             access: RegistryAccess::default(),
             engines: LocalEngines::default(),
@@ -141,9 +146,11 @@ pub fn open(target: &Target, options: &AcquireOptions) -> Result<Image, ImageErr
         Target::RootFilesystem(path) => open_rootfs(path.clone(), options),
         Target::Archive(path) => {
             let archive = Archive::open(path, options)?;
-            if archive.has("manifest.json") {
+            if options.manifest.is_some() && oci::is_archive(&archive) {
+                oci::open_archive(archive, None, options)
+            } else if archive.has("manifest.json") {
                 docker_archive::open(archive, None, options)
-            } else if archive.has("index.json") && archive.has("oci-layout") {
+            } else if oci::is_archive(&archive) {
                 oci::open_archive(archive, None, options)
             } else {
                 open_rootfs(path.clone(), options)

@@ -1,6 +1,6 @@
 //! OCI image layouts, in a directory or in a tar (<https://github.com/opencontainers/image-spec/blob/main/image-layout.md>).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,12 @@ use crate::documents::{
     Configuration, Descriptor, ManifestOrIndex, choose, layer_infos, read, read_configuration,
 };
 use crate::image::Image;
+use crate::platforms::PlatformImage;
 use crate::source::{Files, Source};
-use crate::{AcquireOptions, ImageError};
+use crate::{AcquireOptions, ImageError, platforms};
 
 /// How deep indexes may be nested.
-const MAX_INDEX_DEPTH: usize = 4;
+pub(crate) const MAX_INDEX_DEPTH: usize = 4;
 
 /// The bytes of a layer.
 #[derive(Debug, Clone)]
@@ -99,6 +100,11 @@ fn blob(layout: &Path, digest: &Digest) -> PathBuf {
     layout.join("blobs").join(digest.algorithm().name()).join(digest.hex())
 }
 
+/// The name of a blob in an archive of a layout.
+fn member(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
+}
+
 /// The files of the layers; foreign ones may be absent.
 fn files(layout: &Path, described: &Described) -> Vec<Option<PathBuf>> {
     let stored =
@@ -141,7 +147,6 @@ pub(crate) fn describe_archive(
 ) -> Result<(Described, Vec<String>), ImageError> {
     let place = archive.archive();
     let missing = |missing: String| ImageError::Missing { place: place.clone(), missing };
-    let member = |digest: &Digest| format!("blobs/{}/{}", digest.algorithm().name(), digest.hex());
     let index = archive.document("index.json")?.ok_or_else(|| missing("index.json".to_owned()))?;
     let index: ManifestOrIndex = read(&format!("{place}:index.json"), &index)?;
     let mut fetch = |descriptor: &Descriptor| {
@@ -160,6 +165,29 @@ pub(crate) fn describe_archive(
     Ok((described, names))
 }
 
+/// The manifests of this name; all of them without one.
+fn named(
+    place: &str,
+    mut manifests: Vec<Descriptor>,
+    name: Option<&str>,
+) -> Result<Vec<Descriptor>, ImageError> {
+    manifests.retain(|descriptor| {
+        let annotation = |key: &str| descriptor.annotations.get(key).map(String::as_str);
+        name.is_none_or(|name| {
+            descriptor.digest.to_string() == name
+                || annotation("org.opencontainers.image.ref.name") == Some(name)
+                || annotation("io.containerd.image.name") == Some(name)
+        })
+    });
+    match manifests.is_empty() {
+        true => {
+            let missing = name.map_or_else(|| "image".to_owned(), |name| format!("image {name}"));
+            Err(ImageError::Missing { place: place.to_owned(), missing })
+        }
+        false => Ok(manifests),
+    }
+}
+
 fn describe_layout(
     place: &str,
     mut index: ManifestOrIndex,
@@ -167,26 +195,13 @@ fn describe_layout(
     options: &AcquireOptions,
     fetch: &mut Fetch<'_>,
 ) -> Result<Described, ImageError> {
-    let named = |descriptor: &Descriptor| {
-        let annotation = |key: &str| descriptor.annotations.get(key).map(String::as_str);
-        name.is_none_or(|name| {
-            descriptor.digest.to_string() == name
-                || annotation("org.opencontainers.image.ref.name") == Some(name)
-                || annotation("io.containerd.image.name") == Some(name)
-        })
-    };
-    let mut manifests = index.manifests.take().unwrap_or_default();
-    manifests.retain(named);
-    if manifests.is_empty() {
-        let missing = name.map_or_else(|| "image".to_owned(), |name| format!("image {name}"));
-        return Err(ImageError::Missing { place: place.to_owned(), missing });
-    }
-    let descriptor = choose(place, &manifests, &options.platform)?;
+    let manifests = named(place, index.manifests.take().unwrap_or_default(), name)?;
+    let descriptor = select(place, &manifests, 0, options)?;
     // Two images under two names are not two platforms of one image.
     let same_platform = |other: &&Descriptor| {
         !other.is_attestation() && other.platform == descriptor.platform && other.digest != descriptor.digest
     };
-    if name.is_none() && manifests.iter().any(|other| same_platform(&other)) {
+    if name.is_none() && options.manifest.is_none() && manifests.iter().any(|other| same_platform(&other)) {
         return Err(ImageError::Ambiguous {
             place: place.to_owned(),
             choices: manifests
@@ -196,13 +211,81 @@ fn describe_layout(
                 .collect(),
         });
     }
-    let reference = ["io.containerd.image.name", "org.opencontainers.image.ref.name"]
-        .iter()
-        .find_map(|key| descriptor.annotations.get(*key).cloned());
+    let reference = descriptor.name().map(str::to_owned);
     let bytes = verified(place, descriptor, fetch)?;
     let mut described = describe(place, descriptor.digest.clone(), &bytes, options, fetch)?;
     described.subject.references.extend(reference.filter(|reference| reference.contains(':')));
     Ok(described)
+}
+
+/// Chooses a manifest of an index: the one that is wanted itself, or the one for the platform.
+fn select<'a>(
+    place: &str,
+    manifests: &'a [Descriptor],
+    depth: usize,
+    options: &AcquireOptions,
+) -> Result<&'a Descriptor, ImageError> {
+    let Some(path) = &options.manifest else { return choose(place, manifests, &options.platform) };
+    let wanted = path.step(depth);
+    manifests.iter().find(|descriptor| Some(&descriptor.digest) == wanted).ok_or_else(|| {
+        ImageError::Missing {
+            place: place.to_owned(),
+            missing: wanted.map_or_else(|| "manifest".to_owned(), |digest| format!("manifest {digest}")),
+        }
+    })
+}
+
+/// The images in a layout.
+pub(crate) fn layout_platforms(
+    path: &Path,
+    name: Option<&str>,
+    options: &AcquireOptions,
+) -> Result<Vec<PlatformImage>, ImageError> {
+    let index_path = path.join("index.json");
+    let index: ManifestOrIndex = read(&index_path.display().to_string(), &document(&index_path, options)?)?;
+    let mut fetch = |descriptor: &Descriptor| document(&blob(path, &descriptor.digest), options);
+    list(&path.display().to_string(), index, name, &mut fetch)
+}
+
+/// Whether an archive holds a layout.
+pub(crate) fn is_archive(archive: &Archive) -> bool {
+    archive.has("index.json") && archive.has("oci-layout")
+}
+
+/// The images in an archive of a layout.
+pub(crate) fn archive_platforms(
+    archive: &Archive,
+    name: Option<&str>,
+) -> Result<Vec<PlatformImage>, ImageError> {
+    archive.complete()?;
+    let place = archive.path().display().to_string();
+    let missing = |missing: String| ImageError::Missing { place: place.clone(), missing };
+    let index = archive.document("index.json")?.ok_or_else(|| missing("index.json".to_owned()))?;
+    let index: ManifestOrIndex = read(&format!("{place}:index.json"), &index)?;
+    let mut fetch = |descriptor: &Descriptor| {
+        let name = member(&descriptor.digest);
+        archive.document(&name)?.ok_or_else(|| missing(name))
+    };
+    list(&place, index, name, &mut fetch)
+}
+
+fn list(
+    place: &str,
+    mut index: ManifestOrIndex,
+    name: Option<&str>,
+    fetch: &mut Fetch<'_>,
+) -> Result<Vec<PlatformImage>, ImageError> {
+    let manifests = named(place, index.manifests.take().unwrap_or_default(), name)?;
+    let images = || manifests.iter().filter(|descriptor| !descriptor.is_attestation());
+    let names: BTreeSet<_> = images().map(Descriptor::name).collect();
+    // Two images under two names are not two platforms of one image.
+    match names.len() > 1 && name.is_none() {
+        true => Err(ImageError::Ambiguous {
+            place: place.to_owned(),
+            choices: images().map(Descriptor::display).collect(),
+        }),
+        false => platforms::list(place, &manifests, &[], fetch),
+    }
 }
 
 /// Reads a manifest, through indexes if need be, and its configuration. `digest` is that of `bytes`.
@@ -216,9 +299,9 @@ pub(crate) fn describe(
     let mut index_digest = None;
     let mut digest = digest;
     let mut document = read_document(place, &digest, bytes)?;
-    for _ in 0..MAX_INDEX_DEPTH {
+    for depth in 1..=MAX_INDEX_DEPTH {
         let Some(manifests) = document.manifests.take() else { break };
-        let chosen = choose(place, &manifests, &options.platform)?.clone();
+        let chosen = select(place, &manifests, depth, options)?.clone();
         index_digest.get_or_insert(digest);
         digest = chosen.digest.clone();
         document = read_document(place, &digest, &verified(place, &chosen, fetch)?)?;
@@ -299,7 +382,11 @@ pub(crate) fn describe(
 }
 
 /// Reads a manifest or an index. One document that is both would be another image for each reader (CVE-2021-41190).
-fn read_document(place: &str, digest: &Digest, bytes: &[u8]) -> Result<ManifestOrIndex, ImageError> {
+pub(crate) fn read_document(
+    place: &str,
+    digest: &Digest,
+    bytes: &[u8],
+) -> Result<ManifestOrIndex, ImageError> {
     let place = format!("{place}@{digest}");
     let document: ManifestOrIndex = read(&place, bytes)?;
     match document.manifests.is_some() && (document.config.is_some() || !document.layers.is_empty()) {

@@ -8,6 +8,7 @@ use crate::blob::Blob;
 use crate::certificates;
 use crate::documents::Descriptor;
 use crate::image::Image;
+use crate::platforms::{self, PlatformImage};
 use crate::source::{RegistryLayers, Source};
 use crate::{AcquireOptions, ImageError, RegistryClient, RegistryOptions, oci};
 
@@ -25,14 +26,36 @@ pub(crate) struct Repository {
     max_blob: u64,
 }
 
-pub(crate) fn open(reference: &ImageReference, options: &AcquireOptions) -> Result<Image, ImageError> {
+/// The images that a reference leads to.
+pub(crate) fn platforms(
+    reference: &ImageReference,
+    options: &AcquireOptions,
+) -> Result<Vec<PlatformImage>, ImageError> {
     let repository = Repository::new(reference, options)?;
-    let wanted = match (&reference.digest, &reference.tag) {
+    let document = repository.client.manifest(&repository.repository, &wanted(reference, options), ACCEPT)?;
+    let descriptor = Descriptor::of(document.digest);
+    let mut bytes = Some(document.bytes);
+    let mut fetch = |descriptor: &Descriptor| match bytes.take() {
+        Some(bytes) => Ok(bytes),
+        None => repository.manifest(&descriptor.digest.to_string()),
+    };
+    platforms::list(&repository.name(), &[descriptor], &[], &mut fetch)
+}
+
+/// The tag or digest that a reference leads to.
+fn wanted(reference: &ImageReference, options: &AcquireOptions) -> String {
+    // The tag may have been moved to another index since that was read.
+    let index = options.manifest.as_ref().and_then(|path| path.step(0));
+    match (index.or(reference.digest.as_ref()), &reference.tag) {
         (Some(digest), _) => digest.to_string(),
         (None, Some(tag)) => tag.clone(),
         (None, None) => "latest".to_owned(),
-    };
-    let document = repository.client.manifest(&repository.repository, &wanted, ACCEPT)?;
+    }
+}
+
+pub(crate) fn open(reference: &ImageReference, options: &AcquireOptions) -> Result<Image, ImageError> {
+    let repository = Repository::new(reference, options)?;
+    let document = repository.client.manifest(&repository.repository, &wanted(reference, options), ACCEPT)?;
     let mut fetch = |descriptor: &Descriptor| match descriptor.media_type.contains("config") {
         true => repository.small_blob(&descriptor.digest),
         false if descriptor.media_type.contains("manifest") || descriptor.media_type.contains("index") => {

@@ -6,6 +6,7 @@
 mod cyclonedx;
 mod format;
 mod json;
+mod platforms;
 mod progress;
 mod sarif;
 mod schema;
@@ -20,8 +21,9 @@ use serde::{Deserialize, Serialize};
 
 pub use cyclonedx::{SbomError, cyclonedx, parse_cyclonedx};
 pub use format::{Format, UnknownFormat};
+pub use platforms::{PlatformReport, PlatformsReport, labels, write_platforms};
 pub use progress::{ProgressEvent, progress_schema};
-pub use schema::json_schema;
+pub use schema::{json_schema, platforms_schema};
 pub use text::safe as safe_text;
 
 /// The program that made a report.

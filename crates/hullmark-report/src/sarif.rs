@@ -5,9 +5,38 @@ use std::collections::BTreeMap;
 use hullmark_types::{DiagnosticLevel, Finding, Severity, digest_of};
 use serde_json::{Value, json};
 
-use crate::ScanReport;
+use crate::{ScanReport, Tool};
 
 pub(crate) fn document(report: &ScanReport) -> Value {
+    of_runs(vec![run(report)])
+}
+
+/// A document of such runs.
+pub(crate) fn of_runs(runs: Vec<Value>) -> Value {
+    json!({
+        "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
+        "version": "2.1.0",
+        "runs": runs,
+    })
+}
+
+/// The run of a scan that could not do its work.
+pub(crate) fn failed_run(tool: &Tool, error: &str) -> Value {
+    json!({
+        "tool": { "driver": { "name": tool.name, "version": tool.version } },
+        "invocations": [{
+            "executionSuccessful": false,
+            "toolExecutionNotifications": [
+                { "descriptor": { "id": "not-scanned" }, "level": "error", "message": { "text": error } },
+            ],
+        }],
+        "columnKind": "unicodeCodePoints",
+        "results": [],
+    })
+}
+
+/// What a scan found, as a run.
+pub(crate) fn run(report: &ScanReport) -> Value {
     let mut rules: BTreeMap<&str, &Finding> = BTreeMap::new();
     for finding in &report.matches.findings {
         let known = rules.entry(&finding.id).or_insert(finding);
@@ -19,27 +48,23 @@ pub(crate) fn document(report: &ScanReport) -> Value {
     let results: Vec<Value> =
         report.matches.findings.iter().map(|finding| result(report, finding, &order)).collect();
     json!({
-        "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [{
-            "tool": { "driver": {
-                "name": report.tool.name,
-                "version": report.tool.version,
-                "rules": rules.values().map(|finding| rule(finding)).collect::<Vec<_>>(),
-            }},
-            "invocations": [{
-                "executionSuccessful": true,
-                "toolExecutionNotifications": notifications(report),
-            }],
-            "columnKind": "unicodeCodePoints",
-            "results": results,
-            "properties": {
-                "subject": report.inventory.subject.name,
-                "digest": report.inventory.subject.digest().map(ToString::to_string),
-                "outcome": report.verdict.outcome,
-                "policy": report.verdict.policy,
-            },
+        "tool": { "driver": {
+            "name": report.tool.name,
+            "version": report.tool.version,
+            "rules": rules.values().map(|finding| rule(finding)).collect::<Vec<_>>(),
+        }},
+        "invocations": [{
+            "executionSuccessful": true,
+            "toolExecutionNotifications": notifications(report),
         }],
+        "columnKind": "unicodeCodePoints",
+        "results": results,
+        "properties": {
+            "subject": report.inventory.subject.name,
+            "digest": report.inventory.subject.digest().map(ToString::to_string),
+            "outcome": report.verdict.outcome,
+            "policy": report.verdict.policy,
+        },
     })
 }
 

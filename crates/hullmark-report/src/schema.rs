@@ -5,29 +5,70 @@ use serde_json::{Value, json};
 
 use crate::json::SCHEMA;
 use crate::schema_parts::{
-    digest, exception_use, inputs, list, number, object, reason, reference, subject, text, time, words,
+    digest, exception_use, inputs, list, number, object, platform, reason, reference, subject, text, time,
+    words,
 };
 
 /// The JSON schema (2020-12) of the JSON report.
 pub fn json_schema() -> Value {
-    let report = object(&[
+    let about = (
+        "https://hullmark.dev/schema/report.schema.json",
+        "Hullmark scan report",
+        "What `hullmark scan --format json` writes.",
+    );
+    schema(about, report(), definitions())
+}
+
+/// The JSON schema (2020-12) of the JSON report on all platforms of an image.
+pub fn platforms_schema() -> Value {
+    let about = (
+        "https://hullmark.dev/schema/platforms-report.schema.json",
+        "Hullmark scan report on all platforms",
+        "What `hullmark scan --platform all --format json` writes.",
+    );
+    let one = [("platform?", platform()), ("manifest?", digest())];
+    let scanned = object(&[&one[..], &[("report", reference("report"))]].concat());
+    let not_scanned = object(&[&one[..], &[("error", text())]].concat());
+    let all = object(&[
         ("schema", json!({ "const": SCHEMA })),
-        ("tool", object(&[("name", text()), ("version", text())])),
+        ("tool", tool()),
+        ("name", text()),
+        ("outcome?", words(["passed", "warned", "failed"])),
+        ("platforms", list(json!({ "oneOf": [scanned, not_scanned] }))),
+    ]);
+    let mut definitions = definitions();
+    if let Value::Object(definitions) = &mut definitions {
+        definitions.insert("report".to_owned(), report());
+    }
+    schema(about, all, definitions)
+}
+
+fn tool() -> Value {
+    object(&[("name", text()), ("version", text())])
+}
+
+fn report() -> Value {
+    object(&[
+        ("schema", json!({ "const": SCHEMA })),
+        ("tool", tool()),
         ("inventory", reference("inventory")),
         ("matches", reference("matches")),
         ("verdict", reference("verdict")),
         ("ledger?", object(&[("origin", text()), ("index", number()), ("entry_digest", digest())])),
         ("degraded?", list(text())),
-    ]);
+    ])
+}
+
+fn schema((id, title, description): (&str, &str, &str), document: Value, definitions: Value) -> Value {
     let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "https://hullmark.dev/schema/report.schema.json",
-        "title": "Hullmark scan report",
-        "description": "What `hullmark scan --format json` writes.",
+        "$id": id,
+        "title": title,
+        "description": description,
     });
-    if let (Value::Object(schema), Value::Object(report)) = (&mut schema, report) {
-        schema.extend(report);
-        schema.insert("$defs".to_owned(), definitions());
+    if let (Value::Object(schema), Value::Object(document)) = (&mut schema, document) {
+        schema.extend(document);
+        schema.insert("$defs".to_owned(), definitions);
     }
     schema
 }

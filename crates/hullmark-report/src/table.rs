@@ -23,6 +23,11 @@ pub(crate) fn write(report: &ScanReport, options: &WriteOptions, out: &mut dyn i
     verdict(report, &paint, out)
 }
 
+/// A verdict in a word.
+pub(crate) fn outcome(outcome: Outcome, options: &WriteOptions) -> String {
+    Paint { color: options.color }.outcome(outcome)
+}
+
 struct Paint {
     color: bool,
 }
@@ -30,6 +35,15 @@ struct Paint {
 impl Paint {
     fn apply(&self, style: Style, text: &str) -> String {
         if self.color { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+
+    fn outcome(&self, outcome: Outcome) -> String {
+        let (color, word) = match outcome {
+            Outcome::Passed => (AnsiColor::Green, "PASSED"),
+            Outcome::Warned => (AnsiColor::Yellow, "PASSED with warnings"),
+            Outcome::Failed => (AnsiColor::Red, "FAILED"),
+        };
+        self.apply(Style::new().bold().fg_color(Some(color.into())), word)
     }
 
     fn severity(&self, severity: Severity, text: &str) -> String {
@@ -351,12 +365,7 @@ fn verdict(report: &ScanReport, paint: &Paint, out: &mut dyn io::Write) -> io::R
     let of = |action| verdict.reasons.iter().filter(|reason| reason.action == action).count();
     let (failures, warnings) =
         (count(of(Action::Fail), "failure", "failures"), count(of(Action::Warn), "warning", "warnings"));
-    let (color, word) = match verdict.outcome {
-        Outcome::Passed => (AnsiColor::Green, "PASSED"),
-        Outcome::Warned => (AnsiColor::Yellow, "PASSED with warnings"),
-        Outcome::Failed => (AnsiColor::Red, "FAILED"),
-    };
-    let word = paint.apply(Style::new().bold().fg_color(Some(color.into())), word);
+    let word = paint.outcome(verdict.outcome);
     writeln!(
         out,
         "verdict: {word} by policy `{}` at stage {}: {failures}, {warnings}",

@@ -44,6 +44,7 @@ pub struct ImageBuilder {
     compression: Compression,
     settings: Value,
     architecture: String,
+    variant: Option<String>,
     tag: String,
 }
 
@@ -56,6 +57,7 @@ impl Default for ImageBuilder {
             compression: Compression::Gzip,
             settings: json!({ "User": "1000", "Env": ["PATH=/bin"], "Cmd": ["sh"] }),
             architecture: "amd64".to_owned(),
+            variant: None,
             tag: "registry.example/team/app:1.0".to_owned(),
         }
     }
@@ -110,14 +112,33 @@ impl ImageBuilder {
         self
     }
 
+    /// The variant of the architecture.
+    #[must_use]
+    pub fn variant(mut self, variant: &str) -> Self {
+        self.variant = Some(variant.to_owned());
+        self
+    }
+
+    /// The platform, as descriptors have it.
+    pub fn platform(&self) -> Value {
+        let mut platform = json!({ "os": "linux", "architecture": self.architecture });
+        if let Some(variant) = &self.variant {
+            platform["variant"] = json!(variant);
+        }
+        platform
+    }
+
     /// The configuration's bytes.
     pub fn config(&self) -> Vec<u8> {
         let diff_ids: Vec<String> =
             self.layers.iter().map(|layer| Digest::sha256(layer).to_string()).collect();
-        let config = json!({
+        let mut config = json!({
             "architecture": self.architecture, "os": "linux", "created": "2026-01-01T00:00:00Z",
             "config": self.settings, "history": self.history, "rootfs": { "type": "layers", "diff_ids": diff_ids },
         });
+        if let Some(variant) = &self.variant {
+            config["variant"] = json!(variant);
+        }
         serde_json::to_vec(&config).expect("JSON")
     }
 
@@ -190,7 +211,7 @@ impl ImageBuilder {
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "digest": Digest::sha256(&manifest).to_string(), "size": manifest.len(),
             "annotations": { "org.opencontainers.image.ref.name": "1.0" },
-            "platform": { "os": "linux", "architecture": self.architecture },
+            "platform": self.platform(),
         }]});
         let mut files = vec![
             ("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),

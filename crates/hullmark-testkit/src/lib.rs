@@ -1,6 +1,6 @@
 //! Builds tars, images, registries and feeds for tests. A dev-dependency only: it panics when it is misused.
 //!
-//! [`TarBuilder`] writes any tar, well-formed or not, and [`in_parts`], [`zstd_window`], [`estargz`] and their like any compressed stream; [`ImageBuilder`] makes archives and layouts of layers;
+//! [`TarBuilder`] writes any tar, well-formed or not, and [`in_parts`], [`zstd_window`], [`estargz`] and their like any compressed stream; [`ImageBuilder`] makes archives and layouts of layers, [`IndexBuilder`] an index of images;
 //! [`Server`] serves files or a registry on the loopback interface, [`RegistryBuilder`] a registry with several repositories; [`FeedBuilder`] lays out advisory feeds.
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +14,7 @@
 mod feed;
 mod framing;
 mod image;
+mod index;
 mod registry;
 mod server;
 mod tar;
@@ -26,6 +27,7 @@ pub use framing::{
     zstd_repeat, zstd_window,
 };
 pub use image::{Compression, ImageBuilder, compress};
+pub use index::{IndexBuilder, three_platforms, three_platforms_feeds};
 pub use registry::{OCI_INDEX, OCI_MANIFEST, RegistryBuilder};
 pub use server::{Answer, Asked, Server, registry};
 pub use tar::{GNU_MAGIC, SparseFormat, TarBuilder, V7_MAGIC, base256, header, patched, pax_records};

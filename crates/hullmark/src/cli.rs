@@ -15,7 +15,7 @@ mod target;
 
 pub use cache::{Cache, CacheArguments};
 pub use progress::ProgressMode;
-pub use target::{EngineArguments, RegistryArguments, TargetArguments};
+pub use target::{EngineArguments, PlatformChoice, RegistryArguments, TargetArguments};
 
 /// Judge container images by a policy, and prove it afterwards.
 ///

@@ -36,6 +36,7 @@ fn the_reference_is_fresh() {
     check("schema/server.schema.json", &place.ok(&["server", "schema"]).stdout());
     check("reference/server-configuration.md", &place.ok(&["server", "reference"]).stdout());
     check("schema/report.schema.json", &schema(&hullmark_report::json_schema()));
+    check("schema/platforms-report.schema.json", &schema(&hullmark_report::platforms_schema()));
     check("schema/progress.schema.json", &schema(&hullmark_report::progress_schema()));
     check("schema/ledger-record.schema.json", &schema(&hullmark_engine::record_schema()));
 }

@@ -1,9 +1,10 @@
 //! Arguments that name an image and say how it is got.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
-use hullmark_types::Platform;
+use hullmark_types::{Platform, PlatformError};
 
 use super::cache::CacheArguments;
 use crate::size::ByteSize;
@@ -15,9 +16,9 @@ pub struct TargetArguments {
     /// `docker-daemon:NAME`, `podman:NAME`, `containerd:NAME`, `containers-storage:NAME`, `container:ID`, `pid:NUMBER`,
     /// `rootfs:DIRECTORY or FILE`, `sbom:FILE`, or `-` for an archive on standard input; without a scheme it is guessed
     pub target: String,
-    /// Platform to choose from a multi-platform image [default: linux on this processor]
+    /// Platform to choose from a multi-platform image, or `all`, of which the worst counts [default: linux on this processor]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", env = "HULLMARK_PLATFORM")]
-    pub platform: Option<Platform>,
+    pub platform: Option<PlatformChoice>,
     /// How registries are got into.
     #[command(flatten)]
     pub registry: RegistryArguments,
@@ -33,6 +34,26 @@ pub struct TargetArguments {
     /// The engines of this machine.
     #[command(flatten)]
     pub engines: EngineArguments,
+}
+
+/// Which of the platforms of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlatformChoice {
+    /// Every one.
+    All,
+    /// This one.
+    One(Platform),
+}
+
+impl FromStr for PlatformChoice {
+    type Err = PlatformError;
+
+    fn from_str(text: &str) -> Result<Self, PlatformError> {
+        match text {
+            "all" => Ok(Self::All),
+            _ => text.parse().map(Self::One),
+        }
+    }
 }
 
 /// How registries are got into.

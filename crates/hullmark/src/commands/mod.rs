@@ -9,6 +9,7 @@ mod hook;
 mod ledger;
 mod policy;
 mod profile;
+mod reading;
 mod remote;
 mod sbom;
 mod scan;

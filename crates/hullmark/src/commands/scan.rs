@@ -1,25 +1,27 @@
 //! `hullmark scan`: the main job.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write};
+use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, bail};
 use hullmark_advisory::Database;
 use hullmark_engine::{Acquire, Circumstances, EngineError, Judge, Recorder, Target};
 use hullmark_ledger::Ledger;
 use hullmark_policy::{Exceptions, Policy};
-use hullmark_report::{Format, ScanReport, Tool, WriteOptions};
-use hullmark_types::{ImageProfile, Inventory, Outcome as VerdictOutcome, Stage};
+use hullmark_report::{
+    Format, PlatformReport, PlatformsReport, ScanReport, Tool, WriteOptions, write_platforms,
+};
+use hullmark_types::{Inventory, Outcome as VerdictOutcome, Stage};
 use jiff::Timestamp;
 
 use super::Context;
-use super::cache;
 use super::policy::{load_exceptions, load_policy};
+use super::reading::{Reading, Taken, all_taken, for_platform, has_platform};
 use super::remote::Remote;
 use crate::Outcome;
-use crate::cli::{Scan, TargetArguments};
+use crate::cli::{PlatformChoice, Scan, TargetArguments};
 use crate::environment;
 use crate::output;
-use crate::progress::ScanBars;
 use crate::size::ByteSize;
 
 /// The name under which the ledger signs.
@@ -32,42 +34,103 @@ pub fn tool() -> Tool {
 
 /// Runs the command. What can be checked cheaply is checked before the image is touched.
 pub fn run(context: &Context<'_>, arguments: Scan) -> Result<Outcome> {
-    let target = Target::parse(&arguments.target.target)?;
-    let options = acquire_options(context, &arguments.target, &target)?;
-    let report = match server_of(context, &arguments)? {
-        None => {
-            let mut local = Local::open(context, &arguments, Vec::new())?;
-            let cache = cache::of_scan(context, &arguments.target.cache)?;
-            let layers = ScanBars::new(context.talk);
-            let acquire =
-                Acquire { target: &target, options: &options, progress: &layers, cache: cache.as_ref() };
-            let report = local.scan(&acquire);
-            layers.end(options.lazy);
-            report.with_context(|| format!("cannot scan `{}`", arguments.target.target))?
-        }
-        Some(remote) => {
-            // A local verdict, should it be needed, fails on what is missing before the work is done.
-            let fallback = arguments
-                .degraded_local
-                .then(|| Local::open(context, &arguments, vec![SERVER_UNREACHABLE.to_owned()]));
-            let fallback = fallback.transpose()?;
-            let (inventory, profile) = acquire_inventory_with_profile(context, &arguments.target)?;
-            match (remote.scan(&inventory, profile.as_ref(), arguments.stage), fallback) {
-                (Ok(report), _) => report,
-                (Err(error), Some(mut local)) if error.is_unavailable() => {
-                    let error = anyhow::Error::new(error);
-                    context.talk.warn(format!("{error:#}; the verdict is made on this machine"));
-                    local.judge(inventory)?
-                }
-                (Err(error), _) => return Err(error.into()),
-            }
+    let reading = Reading::open(context, &arguments.target)?;
+    let output = arguments.output.as_deref();
+    if arguments.format == Format::Cyclonedx {
+        reading.check_output("a CycloneDX document", output)?;
+    }
+    let mut court = Court::open(context, &arguments)?;
+    if reading.wants_all() {
+        return all(context, &reading, &mut court, &arguments);
+    }
+    let report = reading
+        .one(|acquire| court.scan(context, acquire))
+        .with_context(|| format!("cannot scan `{}`", arguments.target.target))?;
+    write_report(arguments.format, output, |format, options, out| {
+        hullmark_report::write(format, &report, options, out)
+    })?;
+    Ok(outcome(report.verdict.outcome))
+}
+
+/// Scans the image for every platform; the worst counts.
+fn all(context: &Context<'_>, reading: &Reading<'_>, court: &mut Court, arguments: &Scan) -> Result<Outcome> {
+    let output = arguments.output.as_deref();
+    let taken = reading.each(|acquire, _| court.scan(context, acquire))?;
+    let is_complete = all_taken(&taken);
+    let name = arguments.target.target.clone();
+    let platform = |taken: Taken<ScanReport>| {
+        let said = taken.result.as_ref().ok().and_then(|report| report.inventory.subject.platform.clone());
+        PlatformReport {
+            platform: taken.image.platform.or(said),
+            manifest: taken.image.manifest.and_then(|path| path.manifest().cloned()),
+            result: taken.result.map_err(|error| format!("{error:#}")),
         }
     };
-    write_report(&report, arguments.format, arguments.output.as_deref())?;
-    Ok(match report.verdict.outcome {
+    let report = PlatformsReport { tool: tool(), name, platforms: taken.into_iter().map(platform).collect() };
+    if let Some(path) = output.filter(|path| has_platform(Some(path))) {
+        for (platform, label) in report.platforms.iter().zip(report.labels()) {
+            let Ok(report) = &platform.result else { continue };
+            output::to_file_or_stdout(Some(&for_platform(path, &label)), |out| {
+                hullmark_report::write(arguments.format, report, &WriteOptions::default(), out)
+            })?;
+        }
+        output::to_stdout(|out| write_platforms(Format::Table, &report, &on_stdout(), out))?;
+    } else {
+        write_report(arguments.format, output, |format, options, out| {
+            write_platforms(format, &report, options, out)
+        })?;
+    }
+    is_complete?;
+    Ok(report.outcome().map_or(Outcome::Passed, outcome))
+}
+
+fn outcome(verdict: VerdictOutcome) -> Outcome {
+    match verdict {
         VerdictOutcome::Failed => Outcome::FailedByPolicy,
         VerdictOutcome::Passed | VerdictOutcome::Warned => Outcome::Passed,
-    })
+    }
+}
+
+/// Who judges.
+struct Court {
+    /// A server, if there is one.
+    remote: Option<Remote>,
+    /// This machine, if there is no server or it may be replaced.
+    local: Option<Local>,
+    stage: Stage,
+}
+
+impl Court {
+    fn open(context: &Context<'_>, arguments: &Scan) -> Result<Self> {
+        let remote = server_of(context, arguments)?;
+        // A local verdict in place of the server's, should it be needed, fails on what is missing before the work is done.
+        let local = match (&remote, arguments.degraded_local) {
+            (None, _) => Some(Local::open(context, arguments, Vec::new())?),
+            (Some(_), true) => Some(Local::open(context, arguments, vec![SERVER_UNREACHABLE.to_owned()])?),
+            (Some(_), false) => None,
+        };
+        Ok(Self { remote, local, stage: arguments.stage })
+    }
+
+    /// Scans an image. What comes back is recorded.
+    fn scan(&mut self, context: &Context<'_>, acquire: &Acquire<'_>) -> Result<ScanReport> {
+        let Some(remote) = &self.remote else {
+            let local = self.local.as_mut().context("there is nobody to judge")?;
+            return Ok(local.scan(acquire)?);
+        };
+        let (inventory, profile) = hullmark_engine::take_inventory_with_profile(acquire)?;
+        let report = match (remote.scan(&inventory, profile.as_ref(), self.stage), &mut self.local) {
+            (Ok(report), _) => report,
+            (Err(error), Some(local)) if error.is_unavailable() => {
+                let error = Error::new(error);
+                context.talk.warn(format!("{error:#}; the verdict is made on this machine"));
+                local.judge(inventory)?
+            }
+            (Err(error), _) => return Err(error.into()),
+        };
+        acquire.progress.recorded(&report);
+        Ok(report)
+    }
 }
 
 /// The word in records and reports of verdicts that a server should have made.
@@ -177,13 +240,14 @@ pub fn open_database(given: Option<std::path::PathBuf>) -> Result<Database> {
     })
 }
 
-fn acquire_options(
+/// How an image is got, as the arguments say.
+pub fn acquire_options(
     context: &Context<'_>,
     arguments: &TargetArguments,
     target: &Target,
 ) -> Result<hullmark_image::AcquireOptions> {
     let mut options = hullmark_image::AcquireOptions::new(context.client_options());
-    if let Some(platform) = &arguments.platform {
+    if let Some(PlatformChoice::One(platform)) = &arguments.platform {
         options.platform = platform.clone();
     }
     options.client.ca_files = arguments.registry.registry_ca.clone();
@@ -208,45 +272,22 @@ fn acquire_options(
     Ok(options)
 }
 
-/// Takes the inventory of a target and its runtime profile, with progress.
-pub fn acquire_inventory_with_profile(
-    context: &Context<'_>,
-    arguments: &TargetArguments,
-) -> Result<(Inventory, Option<ImageProfile>)> {
-    acquire(context, arguments, hullmark_engine::take_inventory_with_profile)
+fn on_stdout() -> WriteOptions {
+    WriteOptions { color: output::stdout_has_color(), width: output::stdout_width() }
 }
 
-/// Takes the inventory of a target, with progress.
-pub fn acquire_inventory(context: &Context<'_>, arguments: &TargetArguments) -> Result<Inventory> {
-    acquire(context, arguments, hullmark_engine::take_inventory)
-}
-
-fn acquire<T>(
-    context: &Context<'_>,
-    arguments: &TargetArguments,
-    take: impl FnOnce(&Acquire<'_>) -> Result<T, EngineError>,
-) -> Result<T> {
-    let target = Target::parse(&arguments.target)?;
-    let options = acquire_options(context, arguments, &target)?;
-    let cache = cache::of_scan(context, &arguments.cache)?;
-    let layers = ScanBars::new(context.talk);
-    let acquire = Acquire { target: &target, options: &options, progress: &layers, cache: cache.as_ref() };
-    let taken = take(&acquire);
-    layers.end(options.lazy);
-    taken.with_context(|| format!("cannot read `{}`", arguments.target))
-}
-
-fn write_report(report: &ScanReport, format: Format, path: Option<&std::path::Path>) -> Result<()> {
-    let on_stdout = WriteOptions { color: output::stdout_has_color(), width: output::stdout_width() };
-    if path.is_some() && format != Format::Table {
-        output::to_file_or_stdout(path, |out| {
-            hullmark_report::write(format, report, &WriteOptions { color: false, width: None }, out)
-        })?;
-        return output::to_stdout(|out| hullmark_report::write(Format::Table, report, &on_stdout, out));
+/// Writes a report to where it shall go; the table still goes to standard output when a file has another form.
+fn write_report(
+    format: Format,
+    path: Option<&Path>,
+    write: impl Fn(Format, &WriteOptions, &mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
+    if path.is_none() {
+        return output::to_stdout(|out| write(format, &on_stdout(), out));
     }
-    let options = match path {
-        Some(_) => WriteOptions { color: false, width: None },
-        None => on_stdout,
-    };
-    output::to_file_or_stdout(path, |out| hullmark_report::write(format, report, &options, out))
+    output::to_file_or_stdout(path, |out| write(format, &WriteOptions::default(), out))?;
+    match format {
+        Format::Table => Ok(()),
+        _ => output::to_stdout(|out| write(Format::Table, &on_stdout(), out)),
+    }
 }

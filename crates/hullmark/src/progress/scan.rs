@@ -61,6 +61,11 @@ impl<'a> ScanBars<'a> {
         Self { talk, bars: super::bars(talk), state: Mutex::default() }
     }
 
+    /// Takes the bars away for something else to be said.
+    pub fn clear(&self) {
+        let _ = self.bars.clear();
+    }
+
     /// Takes the bars away, and says how much was saved if layers were to be read in part.
     pub fn end(&self, lazy: bool) {
         let _ = self.bars.clear();

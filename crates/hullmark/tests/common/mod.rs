@@ -7,6 +7,7 @@
 )]
 
 pub mod lifecycle;
+pub mod page;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
