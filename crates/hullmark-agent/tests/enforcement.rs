@@ -2,7 +2,6 @@
 
 mod support;
 
-use std::fs;
 use std::process::Command;
 
 use hullmark_types::RuntimeEventKind;
@@ -178,8 +177,7 @@ fn the_host_is_left_alone() {
     let script = "#!/bin/sh\necho RAN\n";
     node.prints("held", "printf '#!/bin/sh\\necho RAN\\n' > /tmp/s; chmod +x /tmp/s");
     let own = node.path("own");
-    fs::write(&own, script).unwrap();
-    fs::set_permissions(&own, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    hullmark_testkit::script(&own, script);
     for path in [node.path("held/merged/tmp/s"), own] {
         let output = Command::new(&path).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout), "RAN\n", "{}", path.display());

@@ -4,7 +4,6 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -40,8 +39,7 @@ fn the_very_first_program_is_judged() {
 
     let bundle = node.bundle("bad", &["/foreign"], |config| config["hooks"] = hooks.clone());
     let foreign = bundle.join("merged/foreign");
-    fs::write(&foreign, "#!/bin/sh\necho RAN\n").unwrap();
-    fs::set_permissions(&foreign, fs::Permissions::from_mode(0o755)).unwrap();
+    hullmark_testkit::script(&foreign, "#!/bin/sh\necho RAN\n");
     let output = node.run_bundle("bad", &bundle);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");
     assert!(String::from_utf8_lossy(&output.stderr).contains("operation not permitted"), "{output:?}");
@@ -92,8 +90,7 @@ fn programs_on_a_volume_are_judged_there_and_nowhere_else() {
     let volume = node.path("volume");
     fs::create_dir(&volume).unwrap();
     let tool = volume.join("tool");
-    fs::write(&tool, "#!/bin/sh\necho RAN\n").unwrap();
-    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+    hullmark_testkit::script(&tool, "#!/bin/sh\necho RAN\n");
     let source = volume.display().to_string();
     let hooks = with_hook(&node);
     let bundle =

@@ -193,16 +193,13 @@ fn is_executable(file: &std::path::Path) -> bool {
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     /// Asks a program that is this shell script.
     fn ask(script: &str) -> Result<Option<Credential>, HelperError> {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("docker-credential-test");
-        std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        hullmark_testkit::script(&file, &format!("#!/bin/sh\n{script}\n"));
         let search_path = std::env::join_paths(["relative".into(), directory.path().to_owned()]).unwrap();
         let servers = vec!["https://index.docker.io/v1/".to_owned(), "docker.io".to_owned()];
         let mut helper = Helper::new("test".to_owned(), servers, Some(search_path));

@@ -62,3 +62,22 @@ pub fn golden(path: &Path, actual: &str) {
         path.display()
     );
 }
+
+/// Writes a script that can be run at once.
+///
+/// Another program writes it: were the file open for writing in this one, a child that another test starts just then would
+/// have it open too for a moment, and the system refuses to run such a file (`ETXTBSY`).
+pub fn script(file: &Path, text: &str) {
+    use std::io::Write as _;
+
+    let mut writer = std::process::Command::new("/bin/sh")
+        .args(["-c", "cat > \"$1\" && chmod 755 \"$1\"", "sh"])
+        .arg(file)
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("a shell runs");
+    let mut input = writer.stdin.take().expect("its input is a pipe");
+    input.write_all(text.as_bytes()).expect("it reads");
+    drop(input);
+    assert!(writer.wait().expect("it ends").success(), "{} is written", file.display());
+}

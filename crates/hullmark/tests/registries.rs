@@ -3,8 +3,6 @@
 
 mod common;
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use common::{Place, image};
 use hullmark_testkit::{Answer, RegistryBuilder, Server, registry};
 
@@ -60,11 +58,11 @@ fn credentials_are_found_where_docker_and_podman_keep_them() {
 fn a_credential_program_is_run_from_the_path() {
     let helper = |place: &Place, _: &str| {
         place.put(".docker/config.json", "{\"credsStore\": \"test\"}");
-        let program = place.put(
-            "bin/docker-credential-test",
+        let program = place.put("bin/docker-credential-test", "");
+        hullmark_testkit::script(
+            std::path::Path::new(&program),
             "#!/bin/sh\nread -r host\nprintf '{\"ServerURL\":\"%s\",\"Username\":\"user\",\"Secret\":\"pass\"}' \"$host\"\n",
         );
-        std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
     };
     assert!(gets_in(helper, &[("PATH", "HOME/bin:/usr/bin:/bin")], &[]));
 }

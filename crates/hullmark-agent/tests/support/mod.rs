@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -99,8 +99,7 @@ impl Node {
             .arg(image_root.join("bin/foreign"))
             .arg(source));
         let script = image_root.join("bin/greet");
-        fs::write(&script, "#!/bin/sh\necho greeted\n").unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        hullmark_testkit::script(&script, "#!/bin/sh\necho greeted\n");
         // Older than any container, as the layers of an image are.
         std::thread::sleep(Duration::from_millis(150));
         let config = Digest::sha256(b"the configuration of the test image");
