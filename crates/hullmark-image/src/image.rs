@@ -144,6 +144,7 @@ pub fn open(target: &Target, options: &AcquireOptions) -> Result<Image, ImageErr
         }
         Target::OciLayout(path, name) => oci::open_layout(path, name.as_deref(), options),
         Target::RootFilesystem(path) => open_rootfs(path.clone(), options),
+        Target::Directory(path) => open_directory(path, options),
         Target::Archive(path) => {
             let archive = Archive::open(path, options)?;
             if options.manifest.is_some() && oci::is_archive(&archive) {
@@ -209,6 +210,18 @@ fn open_rootfs(path: PathBuf, options: &AcquireOptions) -> Result<Image, ImageEr
             image
         }
     })
+}
+
+fn open_directory(path: &Path, options: &AcquireOptions) -> Result<Image, ImageError> {
+    let metadata =
+        std::fs::metadata(path).map_err(|source| ImageError::Io { path: path.to_owned(), source })?;
+    if !metadata.is_dir() {
+        let source = std::io::Error::from(std::io::ErrorKind::NotADirectory);
+        return Err(ImageError::Io { path: path.to_owned(), source });
+    }
+    let mut image = open_rootfs(path.to_owned(), options)?;
+    image.subject.kind = SubjectKind::Directory;
+    Ok(image)
 }
 
 fn exported(daemon: Daemon<'_>, name: &str, options: &AcquireOptions) -> Result<Image, ImageError> {

@@ -72,6 +72,7 @@ pub fn platforms(target: &Target, options: &AcquireOptions) -> Result<Vec<Platfo
         }),
         Target::DockerArchive(..)
         | Target::RootFilesystem(_)
+        | Target::Directory(_)
         | Target::Stream(ArchiveKind::Docker | ArchiveKind::RootFilesystem, _)
         | Target::DockerDaemon(_)
         | Target::Podman(_)

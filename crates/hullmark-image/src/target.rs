@@ -17,6 +17,8 @@ pub enum Target {
     OciLayout(PathBuf, Option<String>),
     /// A root file system: a directory, or a tar of one.
     RootFilesystem(PathBuf),
+    /// A directory of a project.
+    Directory(PathBuf),
     /// An archive of whichever kind; found out when it is opened.
     Archive(PathBuf),
     /// An image in a registry.
@@ -98,7 +100,8 @@ impl Target {
                 "docker" if rest.starts_with("//") => {
                     return Ok(Self::Registry(rest.trim_start_matches('/').parse()?));
                 }
-                "rootfs" | "dir" => return Ok(Self::RootFilesystem(path_of(rest, "rootfs")?)),
+                "rootfs" => return Ok(Self::RootFilesystem(path_of(rest, "rootfs")?)),
+                "dir" => return Ok(Self::Directory(path_of(rest, "dir")?)),
                 "registry" => {
                     return match rest {
                         "" => Err(TargetError::Empty { scheme: "registry", expected: "an image reference" }),
@@ -130,9 +133,12 @@ impl Target {
     fn guess(text: &str) -> Result<Self, TargetError> {
         let path = Path::new(text);
         if path.is_dir() {
-            return Ok(match path.join("oci-layout").is_file() {
-                true => Self::OciLayout(path.to_owned(), None),
-                false => Self::RootFilesystem(path.to_owned()),
+            let has = |name: &str| path.join(name).is_file();
+            let is_system = ["etc/os-release", "usr/lib/os-release", "etc/passwd"].into_iter().any(has);
+            return Ok(match (has("oci-layout"), is_system) {
+                (true, _) => Self::OciLayout(path.to_owned(), None),
+                (false, true) => Self::RootFilesystem(path.to_owned()),
+                (false, false) => Self::Directory(path.to_owned()),
             });
         }
         if path.exists() {
@@ -206,6 +212,13 @@ mod tests {
             Target::parse(&format!("docker-archive:{name}:b:c")).unwrap(),
             Target::DockerArchive(file.clone(), Some("b:c".to_owned()))
         );
+        assert_eq!(
+            Target::parse(directory.path().to_str().unwrap()).unwrap(),
+            Target::Directory(directory.path().to_owned())
+        );
+        assert_eq!(Target::parse("dir:x").unwrap(), Target::Directory("x".into()));
+        std::fs::create_dir(directory.path().join("etc")).unwrap();
+        std::fs::write(directory.path().join("etc/os-release"), "").unwrap();
         assert_eq!(
             Target::parse(directory.path().to_str().unwrap()).unwrap(),
             Target::RootFilesystem(directory.path().to_owned())

@@ -1,6 +1,6 @@
 //! Which distribution an image is made from.
 
-use hullmark_types::{Diagnostic, Distribution, PackageKind};
+use hullmark_types::{Diagnostic, Distribution, PackageKind, SubjectKind};
 
 use crate::root::Root;
 use crate::text::excerpt;
@@ -45,11 +45,19 @@ pub(crate) fn find(root: &Root<'_>) -> (Option<Distribution>, Vec<Diagnostic>) {
 
 /// What is not known of the distribution, and what is odd: gaps and notes for the whole image.
 pub(crate) fn assess(
+    subject: SubjectKind,
     distribution: Option<&Distribution>,
     packages: &[FoundPackage],
     has_unsupported: bool,
 ) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
+    // A project is of no distribution, and may need nothing.
+    if subject == SubjectKind::Directory && distribution.is_none() {
+        if packages.is_empty() {
+            findings.push(Diagnostic::note("no-packages-found", "", "no package was found in the directory"));
+        }
+        return findings;
+    }
     let system = packages.iter().filter(|package| package.kind.is_operating_system()).count();
     match distribution {
         Some(known) if known.ecosystem().is_some() => {}

@@ -1,6 +1,8 @@
 //! What an extractor found in one file.
 
-use hullmark_types::{Diagnostic, Distribution, PackageKind, SourcePackage};
+use std::collections::BTreeMap;
+
+use hullmark_types::{Checksum, Confidence, Diagnostic, Distribution, PackageKind, SourcePackage};
 use serde::{Deserialize, Serialize};
 
 use crate::text::{cut, excerpt};
@@ -15,6 +17,10 @@ const MAX_NAME: usize = 1024;
 const MAX_TEXT: usize = 1024;
 /// The most licences of one package.
 const MAX_LICENSES: usize = 64;
+/// The most requirements of one package.
+const MAX_REQUIREMENTS: usize = 4096;
+/// The most checksums, and the most properties, of one package.
+const MAX_FACTS: usize = 16;
 /// The most diagnostics taken from one file.
 pub const MAX_DIAGNOSTICS: usize = 50;
 
@@ -39,6 +45,34 @@ pub struct FoundPackage {
     /// Maintainer or vendor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vendor: Option<String>,
+    /// Where in the file, when it is an archive; the form of [`Location::inside`](hullmark_types::Location::inside).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inside: Option<String>,
+    /// How certain it is.
+    #[serde(default, skip_serializing_if = "Confidence::is_declared")]
+    pub confidence: Confidence,
+    /// Whether it is needed for development or tests only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub development: bool,
+    /// What it needs directly: packages of the same kind in the same file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<Requirement>,
+    /// Checksums of what was installed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checksums: Vec<Checksum>,
+    /// What only one kind of package has, such as `rpm:module`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub properties: BTreeMap<String, String>,
+}
+
+/// Names another package of the same file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Requirement {
+    /// Its name, as written there.
+    pub name: String,
+    /// Its version as it is in the file; `None` when the file has one version of it only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 impl FoundPackage {
@@ -52,6 +86,12 @@ impl FoundPackage {
             architecture: None,
             licenses: Vec::new(),
             vendor: None,
+            inside: None,
+            confidence: Confidence::default(),
+            development: false,
+            requires: Vec::new(),
+            checksums: Vec::new(),
+            properties: BTreeMap::new(),
         }
     }
 }
@@ -114,7 +154,19 @@ impl Extraction {
         let package = |package: &FoundPackage| {
             let source = package.source.as_ref().map_or(0, |source| source.name.len() + source.version.len());
             let licenses = package.licenses.iter().map(|license| size_of::<String>() + license.len());
+            let requires = package.requires.iter().map(|requirement| {
+                size_of::<Requirement>() + requirement.name.len() + length(&requirement.version)
+            });
+            let checksums = package
+                .checksums
+                .iter()
+                .map(|checksum| size_of::<Checksum>() + checksum.algorithm.len() + checksum.value.len());
+            let properties = package.properties.iter().map(|(key, value)| 64 + key.len() + value.len());
             size_of::<FoundPackage>()
+                + length(&package.inside)
+                + requires.sum::<usize>()
+                + checksums.sum::<usize>()
+                + properties.sum::<usize>()
                 + package.name.len()
                 + package.version.len()
                 + source
@@ -150,7 +202,22 @@ impl Extraction {
             return self.report_once(Diagnostic::gap("limit-packages", path, message));
         }
         package.licenses.truncate(MAX_LICENSES);
-        package.licenses.iter_mut().chain(&mut package.vendor).for_each(|text| cut(text, MAX_TEXT));
+        package.checksums.truncate(MAX_FACTS);
+        package.properties = std::mem::take(&mut package.properties).into_iter().take(MAX_FACTS).collect();
+        let texts = package.licenses.iter_mut().chain(&mut package.vendor).chain(&mut package.inside);
+        texts.chain(package.properties.values_mut()).for_each(|text| cut(text, MAX_TEXT));
+        let is_short = |requirement: &Requirement| {
+            requirement.name.len() + requirement.version.as_ref().map_or(0, String::len) <= MAX_NAME
+        };
+        package.requires.retain(is_short);
+        if package.requires.len() > MAX_REQUIREMENTS {
+            package.requires.truncate(MAX_REQUIREMENTS);
+            let message = format!(
+                "`{}` needs more than {MAX_REQUIREMENTS} packages; the rest was not taken",
+                excerpt(&package.name)
+            );
+            self.gap("limit-dependencies", path, message);
+        }
         self.packages.push(package);
     }
 

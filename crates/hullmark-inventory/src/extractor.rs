@@ -57,6 +57,15 @@ impl<'a> OpenFile<'a> {
     }
 }
 
+/// What the files that an extractor reads are evidence of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Evidence {
+    /// Software that is installed: read in images, root file systems and directories.
+    Installed,
+    /// What a project needs, such as a lock file: read in directories only, for in an image it says nothing of what is there.
+    Project,
+}
+
 /// Finds one kind of software. Stateless: the result for a file depends on its path and content alone.
 ///
 /// # Example
@@ -113,6 +122,11 @@ pub trait Extractor: Sync {
 
     /// One line for the reference: what it reads and what it finds.
     fn summary(&self) -> &'static str;
+
+    /// What the files that it reads are evidence of.
+    fn evidence(&self) -> Evidence {
+        Evidence::Installed
+    }
 
     /// Raised when the same file gives another result than before: caches of earlier results then expire.
     fn version(&self) -> u32 {

@@ -9,7 +9,7 @@ use hullmark_types::Diagnostic;
 use serde::{Deserialize, Serialize};
 
 use crate::extractor::HEAD_LENGTH;
-use crate::extractors::ALL;
+use crate::extractors::{ALL, wanting};
 use crate::passing::Passengers;
 use crate::program::{self, Digesting, Program};
 use crate::text::excerpt;
@@ -76,12 +76,20 @@ pub struct LayerCollector {
     cleared: Option<String>,
     /// About how many bytes what was put into the inventory needs.
     kept: u64,
+    /// Whether what a project asks for counts.
+    projects: bool,
 }
 
 impl LayerCollector {
     /// A collector that reads files within `memory`.
     pub fn new(memory: Memory) -> Self {
         Self { memory, ..Self::default() }
+    }
+
+    /// The same, also for files that say what a project needs.
+    #[must_use]
+    pub fn with_projects(self, projects: bool) -> Self {
+        Self { projects, ..self }
     }
 
     /// Ends the layer. `diagnostics` are those of the reader of the layer.
@@ -95,7 +103,7 @@ impl LayerCollector {
     /// What a file is, with what the extractors found in it, and what could not be read of it.
     fn file(&mut self, entry: &Entry, content: &mut dyn BufRead) -> (FileNode, io::Result<()>) {
         let facts = FileFacts { path: &entry.path, size: entry.size, mode: entry.mode };
-        let mut wanting: Vec<_> = ALL.iter().copied().filter(|extractor| extractor.wants(&facts)).collect();
+        let mut wanting: Vec<_> = wanting(&facts, self.projects).collect();
         self.buffer.clear();
         let memory = self.memory.clone();
         let mut _held = None;

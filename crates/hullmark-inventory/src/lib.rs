@@ -21,6 +21,7 @@ mod ownership;
 mod passing;
 mod program;
 mod purl;
+mod requirements;
 mod root;
 mod text;
 mod third_party;
@@ -30,8 +31,9 @@ mod visitor;
 
 pub use extraction::{
     DistributionClue, Extraction, FoundPackage, MAX_DIAGNOSTICS, MAX_OWNED_BYTES, MAX_PACKAGES, OwnedFiles,
+    Requirement,
 };
-pub use extractor::{DEFAULT_MAX_FILE_SIZE, Extractor, FileFacts, HEAD_LENGTH, OpenFile, Passing};
+pub use extractor::{DEFAULT_MAX_FILE_SIZE, Evidence, Extractor, FileFacts, HEAD_LENGTH, OpenFile, Passing};
 pub use extractors::{extractor_set_version, reference_table};
 pub use layer::{LayerCollector, LayerInventory};
 pub use merge::merge;

@@ -13,6 +13,7 @@ use crate::layer::LayerInventory;
 use crate::ownership::{OwnerKey, owners};
 use crate::program;
 use crate::purl::package_url;
+use crate::requirements::Requirements;
 use crate::root::{LiveFile, LiveNode, Root};
 use crate::text::excerpt;
 use crate::third_party::is_third_party;
@@ -41,7 +42,7 @@ pub fn merge<C: Borrow<LayerInventory>>(
     said.extend(notes);
     let gaps = unsupported::gaps(root.nodes().map(|(path, node)| (path, node.layer)));
     let found: Vec<_> = live.packages.iter().map(|found| found.package.clone()).collect();
-    said.extend(distribution::assess(distribution.as_ref(), &found, !gaps.is_empty()));
+    said.extend(distribution::assess(subject.kind, distribution.as_ref(), &found, !gaps.is_empty()));
     said.extend(gaps);
     said.extend(root.replaced().cloned());
     said.extend(unread_links(&root));
@@ -60,9 +61,9 @@ pub fn merge<C: Borrow<LayerInventory>>(
 }
 
 /// A package in one file.
-struct Placed<'a> {
-    package: &'a FoundPackage,
-    path: &'a str,
+pub(crate) struct Placed<'a> {
+    pub(crate) package: &'a FoundPackage,
+    pub(crate) path: &'a str,
     layer: u32,
     found_by: &'a str,
 }
@@ -138,6 +139,7 @@ fn assemble(
     let evidence = live.packages.iter().filter(|found| !found.package.kind.is_operating_system());
     let owners = owners(root, &live.owned, evidence.map(|found| found.path));
     let system = SystemPackages::new(&live.packages, distribution);
+    let requirements = Requirements::new(&live.packages, distribution);
     let mut packages: BTreeMap<PackageIdentity, Package> = BTreeMap::new();
     for found in &live.packages {
         let package = found.package;
@@ -159,26 +161,34 @@ fn assemble(
             said.insert(Diagnostic::note("third-party-package", found.path, message).in_layer(found.layer));
         }
         let owner = owners.get(found.path).and_then(|owner| system.purl(*owner)).map(str::to_owned);
-        let location = Location { path: found.path.to_owned(), layer: found.layer };
+        let location =
+            Location { path: found.path.to_owned(), layer: found.layer, inside: package.inside.clone() };
         let layer = root.since(package.kind, &package.name, &package.version).unwrap_or(found.layer);
         let identity = PackageIdentity::new(package, &purl, owner.as_deref());
         let known = packages.entry(identity).or_insert_with(|| Package {
-            kind: package.kind,
-            name: package.name.clone(),
-            version: package.version.clone(),
-            purl,
             source: package.kind.is_operating_system().then(|| source(package)),
             architecture: package.architecture.clone(),
-            licenses: Vec::new(),
             vendor: package.vendor.clone(),
             ecosystem,
             owner,
-            locations: Vec::new(),
             layer,
-            found_by: found.found_by.to_owned(),
+            confidence: package.confidence,
+            development: package.development,
+            ..Package::new(package.kind, &package.name, &package.version, purl, found.found_by)
         });
         known.locations.push(location);
         known.licenses.extend(package.licenses.iter().cloned());
+        known.checksums.extend(package.checksums.iter().cloned());
+        known.dependencies.extend(requirements.of(found));
+        // What the first of several finds says of a property counts; one that is needed anywhere is needed.
+        for (key, value) in &package.properties {
+            known.properties.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+        known.development &= package.development;
+        if package.confidence < known.confidence {
+            known.confidence = package.confidence;
+            known.found_by = found.found_by.to_owned();
+        }
         // Names that fold to the same one are one package; it stays from the first of them on.
         known.layer = known.layer.min(layer);
     }
@@ -188,6 +198,10 @@ fn assemble(
         package.locations.dedup();
         package.licenses.sort();
         package.licenses.dedup();
+        package.checksums.sort();
+        package.checksums.dedup();
+        package.dependencies.sort();
+        package.dependencies.dedup();
     }
     packages.sort();
     packages
@@ -246,13 +260,10 @@ impl<'a> SystemPackages<'a> {
 }
 
 fn ecosystem(package: &FoundPackage, distribution: Option<&Distribution>) -> Option<String> {
-    use hullmark_types::PackageKind::{Golang, Npm, Pypi};
-    match package.kind {
-        Pypi => Some("PyPI".to_owned()),
-        Npm => Some("npm".to_owned()),
-        Golang => Some("Go".to_owned()),
-        _ if is_third_party(package) => None,
-        _ => distribution.and_then(Distribution::ecosystem),
+    match package.kind.is_operating_system() {
+        false => package.kind.ecosystem().map(str::to_owned),
+        true if is_third_party(package) => None,
+        true => distribution.and_then(Distribution::ecosystem),
     }
 }
 

@@ -11,10 +11,15 @@ pub(crate) fn package_url(package: &FoundPackage, distribution: Option<&Distribu
     let (namespace, name) = match package.kind {
         PackageKind::Pypi => (None, fold_pypi_name(&package.name)),
         // A scope is part of the name for npm; modules have a path.
-        PackageKind::Npm | PackageKind::Golang => match package.name.rsplit_once('/') {
-            Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
-            None => (None, package.name.clone()),
-        },
+        PackageKind::Composer
+        | PackageKind::GithubActions
+        | PackageKind::Golang
+        | PackageKind::Huggingface
+        | PackageKind::Npm
+        | PackageKind::Swift
+        | PackageKind::Terraform => split(&package.name, '/'),
+        PackageKind::Maven => split(&package.name, ':'),
+        _ if !is_system => (None, package.name.clone()),
         _ => (distribution.map(|distribution| distribution.id.clone()), package.name.clone()),
     };
     let mut url = PackageUrl::new(package.kind.purl_type(), name).ok()?;
@@ -37,6 +42,14 @@ pub(crate) fn package_url(package: &FoundPackage, distribution: Option<&Distribu
     Some(url.to_string())
 }
 
+/// Namespace and name, apart at the last `separator`.
+fn split(name: &str, separator: char) -> (Option<String>, String) {
+    match name.rsplit_once(separator) {
+        Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
+        None => (None, name.to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,7 +69,7 @@ mod tests {
 
     #[test]
     fn package_urls_follow_the_rules_of_their_type() {
-        use PackageKind::{Apk, Deb, Golang, Npm, Pypi};
+        use PackageKind::{Apk, Composer, Deb, Gem, Golang, Maven, Npm, Pypi};
         check(
             Apk,
             "musl",
@@ -81,6 +94,9 @@ mod tests {
             None,
             "pkg:golang/github.com/burntsushi/toml/v2@v2.0.0%2Bincompatible",
         );
+        check(Maven, "org.a:b", "1.0", None, "pkg:maven/org.a/b@1.0");
+        check(Composer, "symfony/yaml", "v6.4.0", None, "pkg:composer/symfony/yaml@v6.4.0");
+        check(Gem, "rack", "3.0.0", None, "pkg:gem/rack@3.0.0");
         check(Golang, "stdlib", "1.22.1", None, "pkg:golang/stdlib@1.22.1");
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use hullmark_cache::Cache;
 use hullmark_image::{Entry, Image, ImageError, ImageVisitor, LayerOutcome, Memory, Progress, Recalled};
-use hullmark_types::{Diagnostic, ImageConfig, ImageProfile, Inventory, LayerInfo, Subject};
+use hullmark_types::{Diagnostic, ImageConfig, ImageProfile, Inventory, LayerInfo, Subject, SubjectKind};
 
-use crate::extractors::ALL;
+use crate::extractors::wanting;
 use crate::known::Known;
 use crate::{FileFacts, LayerCollector, LayerInventory, merge};
 
@@ -17,6 +17,7 @@ pub struct InventoryVisitor<'a> {
     memory: Memory,
     known: Option<&'a Known<'a>>,
     layers: BTreeMap<u32, Arc<LayerInventory>>,
+    projects: bool,
 }
 
 impl InventoryVisitor<'_> {
@@ -41,7 +42,7 @@ impl ImageVisitor for InventoryVisitor<'_> {
     type Output = Arc<LayerInventory>;
 
     fn begin(&self) -> LayerCollector {
-        LayerCollector::new(self.memory.clone())
+        LayerCollector::new(self.memory.clone()).with_projects(self.projects)
     }
 
     fn finish(&self, layer: LayerCollector, outcome: &LayerOutcome) -> Arc<LayerInventory> {
@@ -59,7 +60,7 @@ impl ImageVisitor for InventoryVisitor<'_> {
 
     fn wants(&self, entry: &Entry) -> bool {
         let facts = FileFacts { path: &entry.path, size: entry.size, mode: entry.mode };
-        ALL.iter().any(|extractor| extractor.wants(&facts))
+        wanting(&facts, self.projects).next().is_some()
     }
 
     fn end_layer(&mut self, layer: u32, output: Arc<LayerInventory>) {
@@ -105,8 +106,12 @@ pub fn build_with_profile(
         image.layers().iter().for_each(|layer| progress.layer_recalled(layer));
         return Ok(taken);
     }
-    let mut visitor =
-        InventoryVisitor { memory: image.memory().clone(), known: known.as_ref(), layers: BTreeMap::new() };
+    let mut visitor = InventoryVisitor {
+        memory: image.memory().clone(),
+        known: known.as_ref(),
+        layers: BTreeMap::new(),
+        projects: image.subject().kind == SubjectKind::Directory,
+    };
     image.walk(&mut visitor, progress)?;
     let (inventory, profile) = visitor.finish(
         image.subject().clone(),

@@ -284,8 +284,8 @@ fn two_files_of_one_package_are_one_package() {
         &[base],
         &[
             "apk musl 1-r0 since 0 in lib/apk/db/installed@0",
-            "pypi x.y 1.0 since 0 in site-packages/x_y-1.0.dist-info/METADATA@0 site-packages/x_y.egg-info/PKG-INFO@0",
             "npm a 1.0.0 since 0 in lib/node_modules/a/package.json@0 opt/node_modules/a/package.json@0",
+            "pypi x.y 1.0 since 0 in site-packages/x_y-1.0.dist-info/METADATA@0 site-packages/x_y.egg-info/PKG-INFO@0",
         ],
         &[],
     );

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use hullmark_inventory::extractors::ALL;
 use hullmark_inventory::{FileFacts, HEAD_LENGTH, MAX_DIAGNOSTICS, MAX_PACKAGES, OpenFile};
@@ -40,6 +41,8 @@ fn check(path: &str, bytes: &[u8]) {
         assert!(found.packages.iter().all(|package| !package.name.is_empty()));
     }
 }
+
+static FIXTURES: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(fixture_files);
 
 fn fixture_files() -> Vec<(String, Vec<u8>)> {
     let mut pending = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/extractors")];
@@ -82,7 +85,7 @@ proptest! {
         cut in any::<prop::sample::Index>(),
         truncate in any::<bool>(),
     ) {
-        let files = fixture_files();
+        let files = &*FIXTURES;
         let (path, mut bytes) = files[which.index(files.len())].clone();
         for (position, value) in changes {
             if !bytes.is_empty() {

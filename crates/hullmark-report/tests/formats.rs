@@ -20,21 +20,13 @@ fn tool() -> Tool {
 
 fn package(kind: PackageKind, name: &str, version: &str) -> Package {
     Package {
-        kind,
-        name: name.to_owned(),
-        version: version.to_owned(),
-        purl: format!("pkg:{kind}/{name}@{version}"),
         source: kind
             .is_operating_system()
             .then(|| SourcePackage { name: name.to_owned(), version: version.to_owned() }),
-        architecture: None,
         licenses: vec!["MIT AND (Apache-2.0 OR X)".to_owned()],
-        vendor: None,
         ecosystem: Some("Alpine:v3.7".to_owned()),
-        owner: None,
-        locations: vec![Location { path: "lib/apk/db/installed".to_owned(), layer: 0 }],
-        layer: 0,
-        found_by: "apk".to_owned(),
+        locations: vec![Location { path: "lib/apk/db/installed".to_owned(), layer: 0, inside: None }],
+        ..Package::new(kind, name, version, format!("pkg:{kind}/{name}@{version}"), "apk")
     }
 }
 

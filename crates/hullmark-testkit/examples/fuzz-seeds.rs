@@ -1,11 +1,11 @@
-//! Writes seeds for the fuzz targets of layers: `cargo run -p hullmark-testkit --example fuzz-seeds -- fuzz/corpus`.
+//! Writes seeds for the fuzz targets of layers and of extractors: `cargo run -p hullmark-testkit --example fuzz-seeds -- fuzz/corpus`.
 #![expect(clippy::unwrap_used, reason = "it fails by panicking, as the test kit does")]
 
 use std::path::Path;
 
 use hullmark_testkit::{
     Compression, SparseFormat, TarBuilder, base256, compress, empty_gzip_member, estargz,
-    gzip_with_all_fields, in_parts, skippable_frame, zstd_chunked, zstd_repeat, zstd_window,
+    gzip_with_all_fields, in_parts, skippable_frame, workspace_root, zstd_chunked, zstd_repeat, zstd_window,
 };
 
 /// Tars with a member of each form.
@@ -67,15 +67,36 @@ fn streams() -> Vec<Vec<u8>> {
     ]
 }
 
+/// The fixtures of all extractors, each after a line with its path.
+fn fixtures(directory: &Path, seeds: &mut Vec<Vec<u8>>) {
+    let mut entries: Vec<_> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            fixtures(&path, seeds);
+            continue;
+        }
+        let text = path.to_string_lossy();
+        let inside = text.split_once("/fixtures/").and_then(|(_, rest)| rest.split_once('/'));
+        if let Some((_, inside)) = inside {
+            seeds.push([inside.as_bytes(), b"\n", &std::fs::read(&path).unwrap()].concat());
+        }
+    }
+}
+
 fn main() {
     let directory = std::env::args().nth(1).unwrap();
     let put = |target: &str, seeds: Vec<Vec<u8>>| {
         let directory = Path::new(&directory).join(target);
         std::fs::create_dir_all(&directory).unwrap();
         for (number, seed) in seeds.iter().enumerate() {
-            std::fs::write(directory.join(format!("seed-{number:02}")), seed).unwrap();
+            std::fs::write(directory.join(format!("seed-{number:04}")), seed).unwrap();
         }
     };
+    let mut seeds = Vec::new();
+    fixtures(&workspace_root().join("crates/hullmark-inventory/src/extractors"), &mut seeds);
+    put("extractors", seeds);
     put("tar", tars());
     put("layer", tars().into_iter().map(|tar| [tar.clone(), tar].concat()).chain(streams()).collect());
     // The first byte says whether the rest is a stream or a plan for one.

@@ -57,6 +57,8 @@ pub enum SubjectKind {
     Image,
     /// A root file system: a directory or an archive of one, without an image configuration.
     RootFilesystem,
+    /// A directory of a project: what is installed in it, and what its lock files ask for.
+    Directory,
 }
 
 /// What a scan, and so a verdict, is about.

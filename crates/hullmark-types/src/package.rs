@@ -1,41 +1,128 @@
 //! Packages: one installed piece of software each.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Which package manager installed a package, or which toolchain built it in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum PackageKind {
+/// Makes the kinds, and what is known of each, from one table: variant, package URL type, whether it is installed by the
+/// package manager of a distribution, advisory ecosystem. Packages are listed in this order.
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])+ $variant:ident $type:literal $system:ident $ecosystem:expr;)*) => {
+        /// Which package manager installed a package, or which toolchain built it in.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        #[non_exhaustive]
+        pub enum PackageKind {
+            $($(#[doc = $doc])+ $variant,)*
+        }
+
+        impl PackageKind {
+            /// Every kind: those of operating systems, then the others, by name.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The package URL type, as in <https://github.com/package-url/purl-spec> where that knows the kind.
+            pub fn purl_type(self) -> &'static str {
+                match self { $(Self::$variant => $type,)* }
+            }
+
+            /// Whether it is installed by the distribution's package manager.
+            pub fn is_operating_system(self) -> bool {
+                match self { $(Self::$variant => kinds!(@system $system),)* }
+            }
+
+            /// The advisory ecosystem in the words of OSV (<https://ossf.github.io/osv-schema/#defined-ecosystems>); `None` where
+            /// it has none, and for the packages of a distribution, whose ecosystem depends on its release.
+            pub fn ecosystem(self) -> Option<&'static str> {
+                match self { $(Self::$variant => $ecosystem,)* }
+            }
+        }
+    };
+    (@system system) => { true };
+    (@system other) => { false };
+}
+
+kinds! {
+    /// Arch Linux packages (pacman).
+    Alpm "alpm" system None;
     /// Alpine Package Keeper.
-    Apk,
+    Apk "apk" system None;
     /// Debian packages.
-    Deb,
-    /// Python distributions.
-    Pypi,
-    /// Node.js packages.
-    Npm,
+    Deb "deb" system None;
+    /// Gentoo packages (Portage).
+    Ebuild "ebuild" system None;
+    /// Packages of OpenWrt and Yocto (opkg).
+    Opkg "opkg" system None;
+    /// Packages of Red Hat, SUSE, Amazon and their kin.
+    Rpm "rpm" system None;
+    /// Components of Bitnami's images.
+    Bitnami "bitnami" other Some("Bitnami");
+    /// Rust crates.
+    Cargo "cargo" other Some("crates.io");
+    /// CocoaPods of Swift and Objective-C.
+    Cocoapods "cocoapods" other Some("CocoaPods");
+    /// PHP packages (Composer).
+    Composer "composer" other Some("Packagist");
+    /// C and C++ packages (Conan).
+    Conan "conan" other Some("ConanCenter");
+    /// Conda packages.
+    Conda "conda" other None;
+    /// Perl distributions.
+    Cpan "cpan" other None;
+    /// R packages.
+    Cran "cran" other Some("CRAN");
+    /// Flatpak applications and runtimes.
+    Flatpak "flatpak" other None;
+    /// Ruby gems.
+    Gem "gem" other Some("RubyGems");
+    /// Programs that no package manager knows, recognised by what they hold.
+    Generic "generic" other None;
+    /// Actions of GitHub workflows.
+    GithubActions "githubactions" other Some("GitHub Actions");
     /// Go modules, and the Go standard library as `stdlib`.
-    Golang,
+    Golang "golang" other Some("Go");
+    /// Haskell packages.
+    Hackage "hackage" other Some("Hackage");
+    /// Erlang and Elixir packages.
+    Hex "hex" other Some("Hex");
+    /// Homebrew formulas and casks.
+    Homebrew "brew" other None;
+    /// Machine-learning models.
+    Huggingface "huggingface" other None;
+    /// Julia packages.
+    Julia "julia" other Some("Julia");
+    /// Lua rocks.
+    Luarocks "luarocks" other None;
+    /// Java artifacts, named `group:artifact`.
+    Maven "maven" other Some("Maven");
+    /// Store paths of Nix.
+    Nix "nix" other None;
+    /// Node.js packages.
+    Npm "npm" other Some("npm");
+    /// .NET packages.
+    Nuget "nuget" other Some("NuGet");
+    /// OCaml packages.
+    Opam "opam" other Some("opam");
+    /// Dart and Flutter packages.
+    Pub "pub" other Some("Pub");
+    /// Python distributions.
+    Pypi "pypi" other Some("PyPI");
+    /// Snap packages.
+    Snap "snap" other None;
+    /// Swift packages.
+    Swift "swift" other Some("SwiftURL");
+    /// Terraform providers and modules.
+    Terraform "terraform" other None;
+    /// C and C++ ports (vcpkg).
+    Vcpkg "vcpkg" other None;
+    /// WordPress plug-ins and themes.
+    Wordpress "wordpress" other None;
 }
 
 impl PackageKind {
-    /// The package URL type, as in <https://github.com/package-url/purl-spec>.
-    pub fn purl_type(self) -> &'static str {
-        match self {
-            Self::Apk => "apk",
-            Self::Deb => "deb",
-            Self::Pypi => "pypi",
-            Self::Npm => "npm",
-            Self::Golang => "golang",
-        }
-    }
-
-    /// Whether it is installed by the distribution's package manager.
-    pub fn is_operating_system(self) -> bool {
-        matches!(self, Self::Apk | Self::Deb)
+    /// The kind of a package URL type.
+    pub fn from_purl_type(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.purl_type() == text)
     }
 }
 
@@ -52,6 +139,39 @@ pub struct Location {
     pub path: String,
     /// The layer, counted from 0 at the base.
     pub layer: u32,
+    /// Where in the file, when it is an archive: the path of the member, with ` > ` between an archive and a member of it
+    /// (`WEB-INF/lib/a.jar > META-INF/MANIFEST.MF`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inside: Option<String>,
+}
+
+/// How certain it is that the package is there, and is what it is said to be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confidence {
+    /// A package manager, a build tool or the author wrote it down.
+    #[default]
+    Declared,
+    /// Worked out from names, such as that of a file.
+    Derived,
+    /// Recognised by a pattern in a program.
+    Recognised,
+}
+
+impl Confidence {
+    /// Whether it is the strongest, which is not written.
+    pub fn is_declared(&self) -> bool {
+        *self == Self::Declared
+    }
+}
+
+/// A checksum of what was installed, as the package manager recorded it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Checksum {
+    /// `sha1`, `sha256`, `sha512`, `md5`, ...
+    pub algorithm: String,
+    /// Lower-case hexadecimal.
+    pub value: String,
 }
 
 /// The source package that an operating system package was built from. Advisories of Debian and Alpine name it.
@@ -99,9 +219,54 @@ pub struct Package {
     pub layer: u32,
     /// Name of the extractor that found it.
     pub found_by: String,
+    /// How certain it is.
+    #[serde(default, skip_serializing_if = "Confidence::is_declared")]
+    pub confidence: Confidence,
+    /// Whether it is needed for development or tests only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub development: bool,
+    /// Package URLs of the packages of this inventory that it needs directly; sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependencies: Vec<String>,
+    /// Checksums of what was installed; sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checksums: Vec<Checksum>,
+    /// What only one kind of package has, such as `rpm:module` or `rpm:signature-key`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub properties: BTreeMap<String, String>,
 }
 
 impl Package {
+    /// A package of which only this is known, and that is in no place yet.
+    pub fn new(
+        kind: PackageKind,
+        name: impl Into<String>,
+        version: impl Into<String>,
+        purl: impl Into<String>,
+        found_by: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+            version: version.into(),
+            purl: purl.into(),
+            source: None,
+            architecture: None,
+            licenses: Vec::new(),
+            vendor: None,
+            ecosystem: None,
+            owner: None,
+            locations: Vec::new(),
+            layer: 0,
+            found_by: found_by.into(),
+            confidence: Confidence::Declared,
+            development: false,
+            dependencies: Vec::new(),
+            checksums: Vec::new(),
+            properties: BTreeMap::new(),
+        }
+    }
+
     /// The name under which advisories know the package: the source package for operating system packages, the name
     /// folded after PEP 503 for Python, the name otherwise.
     pub fn advisory_name(&self) -> String {
@@ -134,6 +299,15 @@ pub fn fold_pypi_name(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kinds_are_found_by_their_package_url_type() {
+        for kind in PackageKind::ALL {
+            assert_eq!(PackageKind::from_purl_type(kind.purl_type()), Some(*kind));
+            assert!(!kind.is_operating_system() || kind.ecosystem().is_none(), "{kind}");
+        }
+        assert_eq!(PackageKind::from_purl_type("none"), None);
+    }
 
     #[test]
     fn python_names_fold_runs_of_separators() {

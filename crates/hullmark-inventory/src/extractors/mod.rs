@@ -2,7 +2,7 @@
 
 use hullmark_types::Digest;
 
-use crate::Extractor;
+use crate::{Evidence, Extractor, FileFacts};
 
 /// Makes the list below the only place where an extractor is named: its module, and its entry in [`ALL`].
 macro_rules! extractors {
@@ -21,6 +21,32 @@ extractors! {
     npm::Npm,
     os_release::OsRelease,
     python::Python,
+}
+
+/// Directories that hold what others made: a lock file in them is not that of the project.
+const FOREIGN_DIRECTORIES: &[&str] = &[
+    ".git",
+    ".tox",
+    ".venv",
+    "bower_components",
+    "dist-packages",
+    "node_modules",
+    "site-packages",
+    "vendor",
+];
+
+/// The extractors that want a file; those that read what a project needs only where `projects` are read.
+pub(crate) fn wanting<'a>(
+    file: &'a FileFacts<'a>,
+    projects: bool,
+) -> impl Iterator<Item = &'static dyn Extractor> + use<'a> {
+    let counts = move |extractor: &&dyn Extractor| match extractor.evidence() {
+        Evidence::Installed => true,
+        Evidence::Project => {
+            projects && !file.path.split('/').any(|part| FOREIGN_DIRECTORIES.contains(&part))
+        }
+    };
+    ALL.iter().copied().filter(move |extractor| extractor.wants(file)).filter(counts)
 }
 
 /// Identity of the set of extractors: the digest of all names and versions. A result that was kept from an earlier run

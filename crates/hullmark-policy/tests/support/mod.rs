@@ -27,20 +27,14 @@ pub fn now() -> Timestamp {
 
 pub fn package(kind: PackageKind, name: &str, version: &str) -> Package {
     let system = kind.is_operating_system();
+    let purl = format!("pkg:{}/{}{name}@{version}", kind.purl_type(), if system { "alpine/" } else { "" });
     Package {
-        kind,
-        name: name.to_owned(),
-        version: version.to_owned(),
-        purl: format!("pkg:{}/{}{name}@{version}", kind.purl_type(), if system { "alpine/" } else { "" }),
         source: system.then(|| SourcePackage { name: name.to_owned(), version: version.to_owned() }),
         architecture: system.then(|| "x86_64".to_owned()),
         licenses: vec!["MIT".to_owned()],
-        vendor: None,
         ecosystem: Some(if system { "Alpine:v3.7" } else { "PyPI" }.to_owned()),
-        owner: None,
-        locations: vec![Location { path: format!("lib/{name}"), layer: 0 }],
-        layer: 0,
-        found_by: "test".to_owned(),
+        locations: vec![Location { path: format!("lib/{name}"), layer: 0, inside: None }],
+        ..Package::new(kind, name, version, purl, "test")
     }
 }
 

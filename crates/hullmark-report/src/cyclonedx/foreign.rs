@@ -109,15 +109,12 @@ fn named_by(purl: &Purl) -> Option<Distribution> {
 }
 
 fn package(purl: &str, parsed: &Purl, place: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<Package> {
-    let (kind, name, ecosystem) = match parsed.kind.as_str() {
-        "apk" => (PackageKind::Apk, parsed.name.clone(), None),
-        "deb" => (PackageKind::Deb, parsed.name.clone(), None),
-        "pypi" => (PackageKind::Pypi, parsed.name.clone(), Some("PyPI")),
-        "npm" if parsed.namespace.is_empty() => (PackageKind::Npm, parsed.name.clone(), Some("npm")),
-        "npm" => (PackageKind::Npm, format!("{}/{}", parsed.namespace, parsed.name), Some("npm")),
-        "golang" if parsed.namespace.is_empty() => (PackageKind::Golang, parsed.name.clone(), Some("Go")),
-        "golang" => (PackageKind::Golang, format!("{}/{}", parsed.namespace, parsed.name), Some("Go")),
-        _ => return None,
+    let kind = PackageKind::from_purl_type(&parsed.kind)?;
+    let name = match (kind, parsed.namespace.as_str()) {
+        (_, "") => parsed.name.clone(),
+        (PackageKind::Maven, namespace) => format!("{namespace}:{}", parsed.name),
+        (kind, _) if kind.is_operating_system() => parsed.name.clone(),
+        (_, namespace) => format!("{namespace}/{}", parsed.name),
     };
     let mut version = parsed.version.clone();
     if let Some(epoch) =
@@ -139,19 +136,11 @@ fn package(purl: &str, parsed: &Purl, place: &str, diagnostics: &mut Vec<Diagnos
             source
         });
     Some(Package {
-        kind,
-        name,
-        version,
-        purl: purl.to_owned(),
         source,
         architecture: parsed.qualifiers.get("arch").cloned(),
-        licenses: Vec::new(),
-        vendor: None,
-        ecosystem: ecosystem.map(str::to_owned),
-        owner: None,
-        locations: vec![Location { path: place.to_owned(), layer: 0 }],
-        layer: 0,
-        found_by: "sbom".to_owned(),
+        ecosystem: kind.ecosystem().map(str::to_owned),
+        locations: vec![Location { path: place.to_owned(), layer: 0, inside: None }],
+        ..Package::new(kind, name, version, purl, "sbom")
     })
 }
 

@@ -37,7 +37,11 @@ pub fn cyclonedx(inventory: &Inventory, tool: &Tool) -> Result<Value, CanonicalE
     }
     let subject = &inventory.subject;
     let mut described = json!({
-        "type": match subject.kind { SubjectKind::Image => "container", SubjectKind::RootFilesystem => "file" },
+        "type": match subject.kind {
+            SubjectKind::Image => "container",
+            SubjectKind::RootFilesystem => "file",
+            SubjectKind::Directory => "application",
+        },
         "bom-ref": "subject",
         "name": subject.name,
     });
@@ -60,18 +64,19 @@ pub fn cyclonedx(inventory: &Inventory, tool: &Tool) -> Result<Value, CanonicalE
 }
 
 fn component(package: &Package, position: usize) -> Result<Value, CanonicalError> {
+    let (group, name) = group_and_name(package);
     // Two packages may have one purl, in two places: the position keeps references apart.
     let mut value = json!({
         "type": "library",
         "bom-ref": format!("package-{position}"),
-        "name": name(package),
+        "name": name,
         "version": package.version,
         "purl": package.purl,
         "properties": [{ "name": property::PACKAGE, "value": text(package)? }],
         "evidence": { "occurrences": package.locations.iter().map(|l| json!({ "location": l.path })).collect::<Vec<_>>() },
     });
     let Value::Object(members) = &mut value else { return Ok(value) };
-    if let Some((group, _)) = package.name.rsplit_once('/').filter(|_| package.kind == PackageKind::Npm) {
+    if let Some(group) = group {
         members.insert("group".to_owned(), json!(group));
     }
     if !package.licenses.is_empty() {
@@ -85,10 +90,16 @@ fn component(package: &Package, position: usize) -> Result<Value, CanonicalError
     Ok(value)
 }
 
-fn name(package: &Package) -> &str {
-    match package.kind {
-        PackageKind::Npm => package.name.rsplit_once('/').map_or(package.name.as_str(), |(_, name)| name),
-        _ => &package.name,
+/// The group and the name within it, for the kinds whose names have both.
+fn group_and_name(package: &Package) -> (Option<&str>, &str) {
+    let separator = match package.kind {
+        PackageKind::Npm | PackageKind::Composer => '/',
+        PackageKind::Maven => ':',
+        _ => return (None, &package.name),
+    };
+    match package.name.rsplit_once(separator) {
+        Some((group, name)) => (Some(group), name),
+        None => (None, &package.name),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::size::ByteSize;
 pub struct TargetArguments {
     /// What to scan: `registry:host/repository:tag`, `docker-archive:FILE`, `oci-archive:FILE`, `oci-layout:DIRECTORY`,
     /// `docker-daemon:NAME`, `podman:NAME`, `containerd:NAME`, `containers-storage:NAME`, `container:ID`, `pid:NUMBER`,
-    /// `rootfs:DIRECTORY or FILE`, `sbom:FILE`, or `-` for an archive on standard input; without a scheme it is guessed
+    /// `rootfs:DIRECTORY or FILE`, `dir:DIRECTORY` of a project, `sbom:FILE`, or `-` for an archive on standard input; without a scheme it is guessed
     pub target: String,
     /// Platform to choose from a multi-platform image, or `all`, of which the worst counts [default: linux on this processor]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", env = "HULLMARK_PLATFORM")]
