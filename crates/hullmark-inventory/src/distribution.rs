@@ -6,6 +6,18 @@ use crate::root::Root;
 use crate::text::excerpt;
 use crate::{DistributionClue, FoundPackage};
 
+/// Files that distributions with rpm had before `os-release`, and most have still.
+const OLDER_FILES: &[&str] = &[
+    "etc/oracle-release",
+    "etc/centos-release",
+    "etc/system-release",
+    "etc/redhat-release",
+    "etc/mageia-release",
+    "etc/photon-release",
+    "etc/mariner-release",
+    "etc/SuSE-release",
+];
+
 /// Judges the clues in the order of their strength. `ID` comes first: some distributions have no version. For Alpine the
 /// release of its repositories beats the version in `os-release`, for packages come from there.
 pub(crate) fn find(root: &Root<'_>) -> (Option<Distribution>, Vec<Diagnostic>) {
@@ -63,7 +75,7 @@ pub(crate) fn assess(
         Some(known) if known.ecosystem().is_some() => {}
         Some(known) => {
             let message = format!(
-                "no advisories are known for `{}`: its distribution or release is unknown, so {system} operating system packages are not assessed",
+                "no advisories are known for `{}`: none is published by release, or its distribution or release is unknown, so {system} operating system packages are not assessed",
                 excerpt(&known.display_name())
             );
             findings.push(Diagnostic::gap("unknown-distribution", "etc/os-release", message));
@@ -111,6 +123,12 @@ fn from_older_files(root: &Root<'_>) -> Option<Distribution> {
     if let Some(DistributionClue::AlpineRelease(version)) = clue(root, "etc/alpine-release") {
         return Some(named("alpine", Some(version.clone())));
     }
+    // The first is the most exact: Oracle's has Red Hat's name beside its own.
+    for path in OLDER_FILES {
+        if let Some(DistributionClue::ReleaseFile(distribution)) = clue(root, path) {
+            return Some(distribution.clone());
+        }
+    }
     match clue(root, "etc/debian_version") {
         Some(DistributionClue::DebianVersion(version)) => Some(named("debian", numbered(version))),
         _ => None,
@@ -140,6 +158,24 @@ fn package_manager(distribution: &Distribution) -> Option<PackageKind> {
     names.into_iter().find_map(|id| match id.as_str() {
         "alpine" | "wolfi" | "chainguard" => Some(PackageKind::Apk),
         "debian" | "ubuntu" => Some(PackageKind::Deb),
+        "almalinux"
+        | "amzn"
+        | "azurelinux"
+        | "centos"
+        | "fedora"
+        | "mageia"
+        | "mariner"
+        | "ol"
+        | "openeuler"
+        | "opensuse"
+        | "opensuse-leap"
+        | "opensuse-tumbleweed"
+        | "photon"
+        | "rhel"
+        | "rocky"
+        | "sled"
+        | "sles"
+        | "suse" => Some(PackageKind::Rpm),
         _ => None,
     })
 }

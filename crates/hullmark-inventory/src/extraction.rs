@@ -118,6 +118,8 @@ pub enum DistributionClue {
     AlpineRelease(String),
     /// `/etc/apk/repositories`: the release that the repositories belong to (`v3.18` or `edge`).
     AlpineRepositories(String),
+    /// A file such as `/etc/redhat-release`, which names distribution and release in one line.
+    ReleaseFile(Distribution),
     /// `/etc/debian_version`: the point release, or the codename of a release to come.
     DebianVersion(String),
 }

@@ -151,7 +151,7 @@ fn assemble(
             continue;
         };
         let ecosystem = ecosystem(package, distribution);
-        if package.kind.is_operating_system() && is_third_party(package) {
+        if package.kind.is_operating_system() && is_third_party(package, distribution) {
             let message = format!(
                 "`{} {}` comes from {}, so the distribution's advisories do not cover it",
                 excerpt(&package.name),
@@ -262,7 +262,7 @@ impl<'a> SystemPackages<'a> {
 fn ecosystem(package: &FoundPackage, distribution: Option<&Distribution>) -> Option<String> {
     match package.kind.is_operating_system() {
         false => package.kind.ecosystem().map(str::to_owned),
-        true if is_third_party(package) => None,
+        true if is_third_party(package, distribution) => None,
         true => distribution.and_then(Distribution::ecosystem),
     }
 }

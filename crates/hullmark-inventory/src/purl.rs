@@ -20,14 +20,22 @@ pub(crate) fn package_url(package: &FoundPackage, distribution: Option<&Distribu
         | PackageKind::Terraform => split(&package.name, '/'),
         PackageKind::Maven => split(&package.name, ':'),
         _ if !is_system => (None, package.name.clone()),
-        _ => (distribution.map(|distribution| distribution.id.clone()), package.name.clone()),
+        _ => (distribution.map(|distribution| namespace(&distribution.id).to_owned()), package.name.clone()),
+    };
+    // The epoch of an rpm stands beside the version.
+    let (epoch, version) = match package.version.split_once(':') {
+        Some((epoch, version)) if package.kind == PackageKind::Rpm => (Some(epoch), version),
+        _ => (None, package.version.as_str()),
     };
     let mut url = PackageUrl::new(package.kind.purl_type(), name).ok()?;
     if let Some(namespace) = namespace.filter(|namespace| !namespace.is_empty()) {
         url.with_namespace(namespace).ok()?;
     }
-    if !package.version.is_empty() {
-        url.with_version(package.version.as_str()).ok()?;
+    if !version.is_empty() {
+        url.with_version(version).ok()?;
+    }
+    if let Some(epoch) = epoch {
+        url.add_qualifier("epoch", epoch).ok()?;
     }
     if is_system && let Some(architecture) = &package.architecture {
         url.add_qualifier("arch", architecture.as_str()).ok()?;
@@ -40,6 +48,16 @@ pub(crate) fn package_url(package: &FoundPackage, distribution: Option<&Distribu
         url.add_qualifier("distro", value).ok()?;
     }
     Some(url.to_string())
+}
+
+/// Whose the packages of a distribution are: those of one maker have one namespace.
+fn namespace(id: &str) -> &str {
+    match id {
+        "rhel" => "redhat",
+        "sle-micro" | "sled" | "sles" | "sles_sap" => "suse",
+        id if id.starts_with("opensuse") => "opensuse",
+        id => id,
+    }
 }
 
 /// Namespace and name, apart at the last `separator`.
@@ -65,6 +83,26 @@ mod tests {
             ..FoundPackage::new(kind, name, version)
         };
         assert_eq!(package_url(&package, Some(&distribution)).as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn package_urls_of_rpm_have_the_epoch_beside_the_version() {
+        let check = |id: &str, version: &str, expected: &str| {
+            let distribution = Distribution {
+                id: id.to_owned(),
+                version: Some("9.4".to_owned()),
+                ..Distribution::default()
+            };
+            let package = FoundPackage {
+                architecture: Some("x86_64".to_owned()),
+                ..FoundPackage::new(PackageKind::Rpm, "dbus", version)
+            };
+            assert_eq!(package_url(&package, Some(&distribution)).as_deref(), Some(expected));
+        };
+        check("rhel", "1:1.12-8.el9", "pkg:rpm/redhat/dbus@1.12-8.el9?arch=x86_64&distro=rhel-9.4&epoch=1");
+        check("fedora", "1.12-8.fc40", "pkg:rpm/fedora/dbus@1.12-8.fc40?arch=x86_64&distro=fedora-9.4");
+        check("sles", "1.12-8", "pkg:rpm/suse/dbus@1.12-8?arch=x86_64&distro=sles-9.4");
+        check("opensuse-leap", "1.12-8", "pkg:rpm/opensuse/dbus@1.12-8?arch=x86_64&distro=opensuse-leap-9.4");
     }
 
     #[test]

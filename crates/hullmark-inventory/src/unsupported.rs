@@ -17,7 +17,6 @@ pub(crate) struct UnsupportedKind {
 
 /// Kinds for which there is no extractor. A new extractor takes its line away.
 pub(crate) static UNSUPPORTED: &[UnsupportedKind] = &[
-    UnsupportedKind { name: "rpm databases", evidence: rpm, sample: "var/lib/rpm/rpmdb.sqlite" },
     UnsupportedKind {
         name: "pacman packages",
         evidence: |path| path.strip_prefix("var/lib/pacman/local/")?.ends_with("/desc").then_some(path),
@@ -81,14 +80,6 @@ pub(crate) fn gaps<'a>(paths: impl Iterator<Item = (&'a str, u32)>) -> Vec<Diagn
         .collect()
 }
 
-fn rpm(path: &str) -> Option<&str> {
-    let (directory, name) = path.rsplit_once('/')?;
-    let is_database =
-        matches!(directory, "var/lib/rpm" | "usr/lib/sysimage/rpm" | "usr/share/rpm" | "var/lib/rpmmanifest")
-            && matches!(name, "Packages" | "Packages.db" | "rpmdb.sqlite" | "container-manifest-2");
-    is_database.then_some(path)
-}
-
 fn nix(path: &str) -> Option<&str> {
     let (store_path, _) = path.strip_prefix("nix/store/")?.split_once('/')?;
     Some(store_path)
@@ -123,14 +114,12 @@ mod tests {
 
     #[test]
     fn one_gap_for_each_kind_with_a_count() {
-        let paths =
-            ["a/x.jar", "a/y.war", "nix/store/a-b/bin/x", "nix/store/a-b/bin/y", "var/lib/rpm/Packages"];
+        let paths = ["a/x.jar", "a/y.war", "nix/store/a-b/bin/x", "nix/store/a-b/bin/y"];
         let gaps = gaps(paths.into_iter().map(|path| (path, 3)));
         let text: Vec<_> = gaps.iter().map(|gap| format!("{}: {}", gap.path, gap.message)).collect();
         assert_eq!(
             text,
             [
-                "var/lib/rpm/Packages: rpm databases cannot be read yet (1 found), so their packages are not assessed",
                 "nix/store/a-b/bin/x: Nix store paths cannot be read yet (1 found), so their packages are not assessed",
                 "a/x.jar: Java archives cannot be read yet (2 found), so their packages are not assessed",
             ]

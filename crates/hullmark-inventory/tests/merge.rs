@@ -305,8 +305,7 @@ fn programs_on_an_empty_base_need_no_distribution() {
 
 #[test]
 fn databases_that_cannot_be_read_are_named_while_they_are_there() {
-    let base =
-        || alpine().file("app/a.jar", "PK").file("app/b.jar", "PK").file("var/lib/rpm/rpmdb.sqlite", "");
+    let base = || alpine().file("app/a.jar", "PK").file("app/b.jar", "PK").file("opt/conda-meta/a.json", "");
     let musl = ["apk musl 1-r0 since 0 in lib/apk/db/installed@0"];
     let gap = "gap unsupported-package-database";
     check(&[base()], &musl, &[gap, gap]);

@@ -217,3 +217,52 @@ fn values_of_absurd_length_are_refused() {
     let cut = inventory(&[layer("Maintainer")]);
     assert!(package(&cut, "1").vendor.as_ref().unwrap().len() < 2000);
 }
+
+#[test]
+fn the_distribution_is_found_in_the_files_that_red_hat_and_its_kin_had_before() {
+    let check = check_distribution;
+    check(&[("etc/redhat-release", "CentOS release 5.11 (Final)\n")], Some(("centos", Some("5.11"))), None);
+    check(
+        &[("etc/system-release", "Amazon Linux AMI release 2018.03\n")],
+        Some(("amzn", Some("2018.03"))),
+        None,
+    );
+    let oracle = [
+        ("etc/oracle-release", "Oracle Linux Server release 8.5\n"),
+        ("etc/redhat-release", "Red Hat Enterprise Linux release 8.5 (Ootpa)\n"),
+    ];
+    check(&oracle, Some(("ol", Some("8.5"))), None);
+    let both = [
+        ("etc/redhat-release", "Rocky Linux release 8.5\n"),
+        ("etc/os-release", "ID=rocky\nVERSION_ID=8.6\n"),
+    ];
+    check(&both, Some(("rocky", Some("8.6"))), Some("Rocky Linux:8"));
+    let layer = Layer::new()
+        .file("usr/lib/fedora-release", "Fedora release 20 (Heisenbug)\n")
+        .link("etc/fedora-release", "../usr/lib/fedora-release")
+        .link("etc/system-release", "fedora-release");
+    let inventory = inventory(&[layer]);
+    assert_eq!(inventory.distribution.as_ref().unwrap().id, "fedora");
+    assert!(!codes(&inventory).iter().any(|code| code.contains("symbolic-link")), "{:?}", codes(&inventory));
+}
+
+#[test]
+fn the_packages_of_rpm_have_their_vendor_and_epoch() {
+    let manifest = "dbus\t1.12-8\t0\t0\tMicrosoft Corporation\t1\t1\tx86_64\t1\tdbus-1.12-8.src.rpm\n\
+        agent\t7.1-1\t0\t0\tDatadog <package@datadoghq.com>\t(none)\t1\tx86_64\t0\tagent-7.1-1.src.rpm\n\
+        own-tool\t1.0-1\t0\t0\t(none)\t(none)\t1\tnoarch\t0\town-tool-1.0-1.src.rpm\n";
+    let layer = Layer::new()
+        .file("etc/os-release", "ID=azurelinux\nVERSION_ID=\"3.0\"\n")
+        .file("var/lib/rpmmanifest/container-manifest-2", manifest);
+    let inventory = inventory(&[layer]);
+    let dbus = package(&inventory, "dbus");
+    assert_eq!(dbus.ecosystem.as_deref(), Some("Azure Linux:3"));
+    assert_eq!(dbus.version, "1:1.12-8");
+    assert_eq!(dbus.purl, "pkg:rpm/azurelinux/dbus@1.12-8?arch=x86_64&distro=azurelinux-3.0&epoch=1");
+    // Those of others are there, and are not covered.
+    for name in ["agent", "own-tool"] {
+        assert_eq!(package(&inventory, name).ecosystem, None, "{name}");
+    }
+    assert_eq!(package(&inventory, "agent").vendor.as_deref(), Some("Datadog <package@datadoghq.com>"));
+    assert_eq!(codes(&inventory), ["note third-party-package", "note third-party-package"]);
+}

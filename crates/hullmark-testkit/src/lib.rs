@@ -1,7 +1,7 @@
 //! Builds tars, images, registries and feeds for tests. A dev-dependency only: it panics when it is misused.
 //!
 //! [`TarBuilder`] writes any tar, well-formed or not, and [`in_parts`], [`zstd_window`], [`estargz`] and their like any compressed stream; [`ImageBuilder`] makes archives and layouts of layers, [`IndexBuilder`] an index of images;
-//! [`Server`] serves files or a registry on the loopback interface, [`RegistryBuilder`] a registry with several repositories; [`FeedBuilder`] lays out advisory feeds.
+//! [`Server`] serves files or a registry on the loopback interface, [`RegistryBuilder`] a registry with several repositories; [`FeedBuilder`] lays out advisory feeds. [`RpmHeader`] and [`rpm_sqlite`] and its like make databases of rpm.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,6 +16,7 @@ mod framing;
 mod image;
 mod index;
 mod registry;
+mod rpm;
 mod server;
 mod tar;
 
@@ -29,6 +30,7 @@ pub use framing::{
 pub use image::{Compression, ImageBuilder, compress};
 pub use index::{IndexBuilder, three_platforms, three_platforms_feeds};
 pub use registry::{OCI_INDEX, OCI_MANIFEST, RegistryBuilder};
+pub use rpm::{RpmHeader, rpm_berkeley, rpm_ndb, rpm_sqlite, rpm_tag};
 pub use server::{Answer, Asked, Server, registry};
 pub use tar::{GNU_MAGIC, SparseFormat, TarBuilder, V7_MAGIC, base256, header, patched, pax_records};
 

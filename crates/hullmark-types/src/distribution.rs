@@ -23,13 +23,18 @@ pub struct Distribution {
 
 impl Distribution {
     /// The advisory ecosystem of the distribution's own packages, in the words of the OSV schema, such as
-    /// `Alpine:v3.18`, `Debian:12` or `Wolfi`. `None` when the distribution or its release is not known.
+    /// `Alpine:v3.18`, `Debian:12`, `Rocky Linux:9` or `Wolfi`. `None` when the distribution or its release is not known, and for
+    /// those whose advisories go by something else than the release: Red Hat's go by product, for one.
     ///
     /// A derivative (`ID_LIKE=debian`) rebuilds packages with versions of its own, so it does not get the ecosystem of
     /// its parent.
     pub fn ecosystem(&self) -> Option<String> {
         let version = self.version.as_deref().unwrap_or("");
         let parts = || version.split('.').collect::<Vec<_>>();
+        let major = |name: &str| {
+            parts().first().filter(|major| is_number(major)).map(|major| format!("{name}:{major}"))
+        };
+        let release = |name: &str| (!version.is_empty()).then(|| format!("{name}{version}"));
         match self.id.as_str() {
             "alpine" if version == "edge" => Some("Alpine:edge".to_owned()),
             "alpine" => match parts().as_slice() {
@@ -38,13 +43,44 @@ impl Distribution {
                 }
                 _ => None,
             },
-            "debian" => {
-                parts().first().filter(|major| is_number(major)).map(|major| format!("Debian:{major}"))
-            }
+            "almalinux" => major("AlmaLinux"),
+            "azurelinux" | "mariner" => major("Azure Linux"),
+            "debian" => major("Debian"),
+            "mageia" => major("Mageia"),
+            "openeuler" => self.open_euler(),
+            "opensuse-leap" => release("openSUSE:Leap "),
+            "opensuse-leap-micro" => release("openSUSE:Leap Micro "),
+            "opensuse-tumbleweed" => Some("openSUSE:Tumbleweed".to_owned()),
+            "photon" => release("Photon OS:"),
+            "rocky" => major("Rocky Linux"),
+            "sle-micro" => release("SUSE:Linux Enterprise Micro "),
+            "sled" => self.suse("Desktop"),
+            "sles" => self.suse("Server"),
+            "sles_sap" => self.suse("Server for SAP Applications"),
             "ubuntu" if !version.is_empty() => Some(format!("Ubuntu:{version}")),
             "wolfi" => Some("Wolfi".to_owned()),
             "chainguard" => Some("Chainguard".to_owned()),
             _ => None,
+        }
+    }
+
+    /// SUSE numbers service packs as minor versions, and names them in full, until 15.
+    fn suse(&self, product: &str) -> Option<String> {
+        let version = self.version.as_deref().filter(|version| !version.is_empty())?;
+        let release = match version.split_once('.') {
+            Some((major @ ("11" | "12" | "15"), pack)) => format!("{major} SP{pack}"),
+            _ => version.to_owned(),
+        };
+        Some(format!("SUSE:Linux Enterprise {product} {release}"))
+    }
+
+    /// What distinguishes the releases of openEuler is in its name for people only: `openEuler 22.03 (LTS-SP1)`.
+    fn open_euler(&self) -> Option<String> {
+        let version = self.version.as_deref().filter(|version| !version.is_empty())?;
+        let name = self.pretty_name.as_deref().unwrap_or("");
+        match name.split_once('(').and_then(|(_, rest)| rest.split_once(')')) {
+            Some((kind, _)) => Some(format!("openEuler:{version}-{kind}")),
+            None => Some(format!("openEuler:{version}")),
         }
     }
 
@@ -87,5 +123,33 @@ mod tests {
         check("ubuntu", Some("22.04"), Some("Ubuntu:22.04"));
         check("wolfi", None, Some("Wolfi"));
         check("linuxmint", Some("21"), None);
+        check("almalinux", Some("9.4"), Some("AlmaLinux:9"));
+        check("rocky", Some("8.9"), Some("Rocky Linux:8"));
+        check("opensuse-leap", Some("15.5"), Some("openSUSE:Leap 15.5"));
+        check("opensuse-tumbleweed", Some("20260101"), Some("openSUSE:Tumbleweed"));
+        check("sles", Some("15.5"), Some("SUSE:Linux Enterprise Server 15 SP5"));
+        check("sles", Some("15"), Some("SUSE:Linux Enterprise Server 15"));
+        check("sles", Some("16.0"), Some("SUSE:Linux Enterprise Server 16.0"));
+        check("sle-micro", Some("5.5"), Some("SUSE:Linux Enterprise Micro 5.5"));
+        check("mageia", Some("9"), Some("Mageia:9"));
+        check("photon", Some("5.0"), Some("Photon OS:5.0"));
+        check("azurelinux", Some("3.0"), Some("Azure Linux:3"));
+        check("mariner", Some("2.0"), Some("Azure Linux:2"));
+        for id in ["rhel", "centos", "ol", "amzn", "fedora"] {
+            check(id, Some("9"), None);
+        }
+        check("rocky", None, None);
+        check("sles", None, None);
+    }
+
+    #[test]
+    fn the_releases_of_open_euler_are_named_in_full() {
+        let euler = Distribution {
+            id: "openeuler".to_owned(),
+            version: Some("22.03".to_owned()),
+            pretty_name: Some("openEuler 22.03 (LTS-SP1)".to_owned()),
+            ..Distribution::default()
+        };
+        assert_eq!(euler.ecosystem().as_deref(), Some("openEuler:22.03-LTS-SP1"));
     }
 }

@@ -21,6 +21,7 @@ extractors! {
     npm::Npm,
     os_release::OsRelease,
     python::Python,
+    rpm::Rpm,
 }
 
 /// Directories that hold what others made: a lock file in them is not that of the project.

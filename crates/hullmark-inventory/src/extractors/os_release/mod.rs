@@ -1,10 +1,12 @@
 //! The distribution, from `os-release` (<https://www.freedesktop.org/software/systemd/man/os-release.html>) and the
 //! older files beside it.
 
+mod release_file;
+
 use hullmark_types::Distribution;
 
 use crate::text::{excerpt, lines, non_empty};
-use crate::{DistributionClue, Extraction, Extractor, OpenFile};
+use crate::{DistributionClue, Extraction, Extractor, FileFacts, OpenFile};
 
 /// The longest value that is believed; every package carries some of them in its package URL.
 const MAX_VALUE: usize = 256;
@@ -18,7 +20,11 @@ impl Extractor for OsRelease {
     }
 
     fn summary(&self) -> &'static str {
-        "The distribution and its release, from `os-release`, `alpine-release`, `apk/repositories` and `debian_version`"
+        "The distribution and its release, from `os-release`, `alpine-release`, `apk/repositories`, `debian_version`, and `system-release`, `redhat-release` and their like"
+    }
+
+    fn version(&self) -> u32 {
+        2
     }
 
     fn well_known_paths(&self) -> &'static [&'static str] {
@@ -29,6 +35,10 @@ impl Extractor for OsRelease {
             "etc/apk/repositories",
             "etc/debian_version",
         ]
+    }
+
+    fn wants(&self, file: &FileFacts<'_>) -> bool {
+        self.well_known_paths().contains(&file.path) || release_file::is_one(file)
     }
 
     fn max_file_size(&self) -> u64 {
@@ -43,7 +53,11 @@ impl Extractor for OsRelease {
                 distribution: parse_repositories(file.bytes).map(DistributionClue::AlpineRepositories),
                 ..Extraction::default()
             },
-            _ => parse(file),
+            "os-release" => parse(file),
+            _ => Extraction {
+                distribution: release_file::parse(file.bytes).map(DistributionClue::ReleaseFile),
+                ..Extraction::default()
+            },
         }
     }
 }
