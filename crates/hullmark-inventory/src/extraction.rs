@@ -63,6 +63,20 @@ pub struct FoundPackage {
     /// What only one kind of package has, such as `rpm:module`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub properties: BTreeMap<String, String>,
+    /// Other files that say more of it; of those that are there the first that says anything counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
+}
+
+/// What a file says of a package that another file names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Details {
+    /// Declared licences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub licenses: Vec<String>,
+    /// What only one kind of package has.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub properties: BTreeMap<String, String>,
 }
 
 /// Names another package of the same file.
@@ -92,6 +106,7 @@ impl FoundPackage {
             requires: Vec::new(),
             checksums: Vec::new(),
             properties: BTreeMap::new(),
+            details: Vec::new(),
         }
     }
 }
@@ -136,6 +151,9 @@ pub struct Extraction {
     /// What the file says of the distribution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distribution: Option<DistributionClue>,
+    /// What the file says of a package that has it among its [`details`](FoundPackage::details).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Details>,
     /// What could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub diagnostics: Vec<Diagnostic>,
@@ -147,6 +165,7 @@ impl Extraction {
         self.packages.is_empty()
             && self.owned.is_empty()
             && self.distribution.is_none()
+            && self.details.is_none()
             && self.diagnostics.is_empty()
     }
 
@@ -164,11 +183,13 @@ impl Extraction {
                 .iter()
                 .map(|checksum| size_of::<Checksum>() + checksum.algorithm.len() + checksum.value.len());
             let properties = package.properties.iter().map(|(key, value)| 64 + key.len() + value.len());
+            let details = package.details.iter().map(|path| size_of::<String>() + path.len());
             size_of::<FoundPackage>()
                 + length(&package.inside)
                 + requires.sum::<usize>()
                 + checksums.sum::<usize>()
                 + properties.sum::<usize>()
+                + details.sum::<usize>()
                 + package.name.len()
                 + package.version.len()
                 + source
@@ -182,7 +203,12 @@ impl Extraction {
         };
         let said = |found: &Diagnostic| size_of::<Diagnostic>() + found.path.len() + found.message.len();
         let parts = self.packages.iter().map(package).chain(self.owned.iter().map(owned));
-        let all = parts.chain(self.diagnostics.iter().map(said)).sum::<usize>();
+        let details = self.details.iter().map(|details| {
+            let licenses = details.licenses.iter().map(|license| size_of::<String>() + license.len());
+            let properties = details.properties.iter().map(|(key, value)| 64 + key.len() + value.len());
+            size_of::<Details>() + licenses.sum::<usize>() + properties.sum::<usize>()
+        });
+        let all = parts.chain(self.diagnostics.iter().map(said)).chain(details).sum::<usize>();
         (size_of::<Self>() + all) as u64
     }
 
@@ -206,6 +232,8 @@ impl Extraction {
         package.licenses.truncate(MAX_LICENSES);
         package.checksums.truncate(MAX_FACTS);
         package.properties = std::mem::take(&mut package.properties).into_iter().take(MAX_FACTS).collect();
+        package.details.retain(|path| path.len() <= MAX_NAME);
+        package.details.truncate(MAX_FACTS);
         let texts = package.licenses.iter_mut().chain(&mut package.vendor).chain(&mut package.inside);
         texts.chain(package.properties.values_mut()).for_each(|text| cut(text, MAX_TEXT));
         let is_short = |requirement: &Requirement| {
@@ -221,6 +249,18 @@ impl Extraction {
             self.gap("limit-dependencies", path, message);
         }
         self.packages.push(package);
+    }
+
+    /// Says of the package to which the file belongs which licences it is under. Of many, and of one that is absurdly long, not
+    /// all is taken.
+    pub fn detail_licenses(&mut self, licenses: impl IntoIterator<Item = String>) {
+        let details = self.details.get_or_insert_default();
+        for mut license in licenses {
+            cut(&mut license, MAX_TEXT);
+            if details.licenses.len() < MAX_LICENSES && !details.licenses.contains(&license) {
+                details.licenses.push(license);
+            }
+        }
     }
 
     /// Reports a gap.

@@ -30,8 +30,8 @@ mod view;
 mod visitor;
 
 pub use extraction::{
-    DistributionClue, Extraction, FoundPackage, MAX_DIAGNOSTICS, MAX_OWNED_BYTES, MAX_PACKAGES, OwnedFiles,
-    Requirement,
+    Details, DistributionClue, Extraction, FoundPackage, MAX_DIAGNOSTICS, MAX_OWNED_BYTES, MAX_PACKAGES,
+    OwnedFiles, Requirement,
 };
 pub use extractor::{DEFAULT_MAX_FILE_SIZE, Evidence, Extractor, FileFacts, HEAD_LENGTH, OpenFile, Passing};
 pub use extractors::{extractor_set_version, reference_table};

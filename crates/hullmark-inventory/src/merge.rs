@@ -17,7 +17,7 @@ use crate::requirements::Requirements;
 use crate::root::{LiveFile, LiveNode, Root};
 use crate::text::excerpt;
 use crate::third_party::is_third_party;
-use crate::{FoundPackage, OwnedFiles, distribution, unsupported};
+use crate::{Details, FoundPackage, OwnedFiles, distribution, unsupported};
 
 /// Merges the layers, base first, into the inventory of an image and its runtime profile.
 ///
@@ -180,8 +180,12 @@ fn assemble(
         known.licenses.extend(package.licenses.iter().cloned());
         known.checksums.extend(package.checksums.iter().cloned());
         known.dependencies.extend(requirements.of(found));
+        let details = details(root, package);
+        known.licenses.extend(details.iter().flat_map(|details| details.licenses.iter().cloned()));
         // What the first of several finds says of a property counts; one that is needed anywhere is needed.
-        for (key, value) in &package.properties {
+        for (key, value) in
+            package.properties.iter().chain(details.iter().flat_map(|details| &details.properties))
+        {
             known.properties.entry(key.clone()).or_insert_with(|| value.clone());
         }
         known.development &= package.development;
@@ -205,6 +209,14 @@ fn assemble(
     }
     packages.sort();
     packages
+}
+
+/// What another file says of a package.
+fn details<'a>(root: &Root<'a>, package: &FoundPackage) -> Option<&'a Details> {
+    package.details.iter().find_map(|path| {
+        let (_, content) = root.content(path)?;
+        content?.values().find_map(|extraction| extraction.details.as_ref())
+    })
 }
 
 /// What makes two finds the same package: everything that advisories and owners are looked up by.

@@ -29,13 +29,6 @@ pub(crate) static UNSUPPORTED: &[UnsupportedKind] = &[
     },
     UnsupportedKind { name: "Nix store paths", evidence: nix, sample: "nix/store/abc-bash-5.2/bin/bash" },
     UnsupportedKind {
-        name: "opkg databases",
-        evidence: |path| {
-            matches!(path, "usr/lib/opkg/status" | "var/lib/opkg/status" | "var/opkg/status").then_some(path)
-        },
-        sample: "usr/lib/opkg/status",
-    },
-    UnsupportedKind {
         name: "Conda packages",
         evidence: |path| (path.contains("conda-meta/") && path.ends_with(".json")).then_some(path),
         sample: "opt/conda/conda-meta/numpy-1.26.0-py311.json",

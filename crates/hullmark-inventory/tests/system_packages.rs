@@ -266,3 +266,32 @@ fn the_packages_of_rpm_have_their_vendor_and_epoch() {
     assert_eq!(package(&inventory, "agent").vendor.as_deref(), Some("Datadog <package@datadoghq.com>"));
     assert_eq!(codes(&inventory), ["note third-party-package", "note third-party-package"]);
 }
+
+#[test]
+fn debian_packages_have_the_licences_of_their_copyright_and_what_they_depend_on() {
+    let status = "Package: a\nVersion: 1\nArchitecture: all\nDepends: b | c, d\n\nPackage: b\nVersion: 2\nArchitecture: all\nProvides: d\n";
+    let copyright = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\nLicense: MIT\n\nFiles: x\nLicense: Apache-2.0\n";
+    let layer = Layer::new()
+        .file("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n")
+        .file("var/lib/dpkg/status", status)
+        .file("usr/share/doc/a/copyright", copyright)
+        .link("usr/share/doc/b", "a");
+    let inventory = inventory(&[layer]);
+    let (a, b) = (package(&inventory, "a"), package(&inventory, "b"));
+    assert_eq!(a.licenses, ["Apache-2.0", "MIT"]);
+    // Packages of one source share the directory of one of them.
+    assert_eq!(b.licenses, ["Apache-2.0", "MIT"]);
+    assert_eq!(a.dependencies, std::slice::from_ref(&b.purl));
+    assert_eq!(codes(&inventory), [""; 0]);
+}
+
+#[test]
+fn the_packages_of_opkg_have_the_licence_of_their_stanza() {
+    let layer = Layer::new()
+        .file("etc/os-release", "ID=openwrt\nVERSION_ID=\"23.05.2\"\n")
+        .file("usr/lib/opkg/status", "Package: ubus\nVersion: 1\nArchitecture: x86_64\nLicense: LGPL-2.1\nStatus: install user installed\n");
+    let inventory = inventory(&[layer]);
+    let ubus = package(&inventory, "ubus");
+    assert_eq!(ubus.purl, "pkg:opkg/openwrt/ubus@1?arch=x86_64&distro=openwrt-23.05.2");
+    assert_eq!(ubus.licenses, ["LGPL-2.1"]);
+}

@@ -19,6 +19,7 @@ extractors! {
     dpkg::Dpkg,
     go_binary::GoBinary,
     npm::Npm,
+    opkg::Opkg,
     os_release::OsRelease,
     python::Python,
     rpm::Rpm,
