@@ -1,7 +1,8 @@
 //! The list of extractors, and each extractor on its fixtures.
 //!
 //! `src/extractors/<name>/fixtures/<case>/` is the root of a small file system; `fixtures/<case>.json` beside it holds
-//! what the extractor finds there, by path. With `UPDATE_GOLDEN=1` in the environment the expectations are written anew.
+//! what the extractor finds there, by path. With `HULLMARK_UPDATE_GOLDEN=1` in the environment the expectations
+//! are written anew, and `docs/reference/extractors.md` with them.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,7 @@ use hullmark_inventory::extractors::ALL;
 use hullmark_inventory::{
     Extraction, Extractor, FileFacts, OpenFile, extractor_set_version, reference_table,
 };
+use hullmark_testkit::{golden, workspace_root};
 
 fn fixtures(extractor: &dyn Extractor) -> PathBuf {
     let directory = extractor.name().replace('-', "_");
@@ -66,11 +68,7 @@ fn each_extractor_finds_what_its_fixtures_hold() {
             cases += 1;
             let expectation = case.with_extension("json");
             let actual = serde_json::to_string_pretty(&extract_all(*extractor, &case)).unwrap() + "\n";
-            if std::env::var_os("UPDATE_GOLDEN").is_some() {
-                fs::write(&expectation, &actual).unwrap();
-            }
-            let expected = fs::read_to_string(&expectation).unwrap_or_default();
-            assert_eq!(actual, expected, "{} differs", expectation.display());
+            golden(&expectation, &actual);
         }
         assert!(cases > 0, "{} has no fixture", extractor.name());
     }
@@ -88,6 +86,15 @@ fn some_fixture_of_each_extractor_has_a_result() {
         });
         assert!(has_result, "{} finds nothing in its fixtures", extractor.name());
     }
+}
+
+#[test]
+fn the_reference_is_fresh() {
+    let made = format!(
+        "# Extractors\n\nMade from the list in `crates/hullmark-inventory/src/extractors/mod.rs`.\n\n{}",
+        reference_table()
+    );
+    golden(&workspace_root().join("docs/reference/extractors.md"), &made);
 }
 
 #[test]

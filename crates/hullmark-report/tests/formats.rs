@@ -290,7 +290,7 @@ fn sboms_of_other_tools_are_read_as_far_as_they_go() {
             { "type": "library", "name": "libssl3", "version": "3.0.9-1", "purl": "pkg:deb/debian/libssl3@3.0.9-1?arch=amd64&upstream=openssl%403.0.9-1" },
             { "type": "library", "name": "bash", "purl": "pkg:deb/debian/bash@5.2-1?epoch=1" },
             { "type": "library", "name": "core", "purl": "pkg:npm/%40angular/core@1.2.3" },
-            { "type": "library", "name": "x", "purl": "pkg:cargo/x@1" },
+            { "type": "library", "name": "x", "purl": "pkg:oci/x@1" },
             { "type": "library", "name": "unnamed" },
         ],
     });

@@ -49,9 +49,14 @@ pub fn shared_dir() -> Option<PathBuf> {
     path.canonicalize().ok()
 }
 
+/// Whether golden files are to be written anew: `HULLMARK_UPDATE_GOLDEN` is in the environment.
+pub fn updating_golden_files() -> bool {
+    ["HULLMARK_UPDATE_GOLDEN", "UPDATE_GOLDEN"].iter().any(|name| std::env::var_os(name).is_some())
+}
+
 /// Compares a text with a golden file; with `HULLMARK_UPDATE_GOLDEN=1` it writes the file.
 pub fn golden(path: &Path, actual: &str) {
-    if std::env::var_os("HULLMARK_UPDATE_GOLDEN").is_some() {
+    if updating_golden_files() {
         std::fs::create_dir_all(path.parent().expect("a golden file has a directory"))
             .expect("it can be made");
         std::fs::write(path, actual).expect("the golden file can be written");

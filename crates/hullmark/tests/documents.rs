@@ -21,11 +21,6 @@ fn the_reference_is_fresh() {
     check("reference/cli.md", &place.ok(&["man", "--markdown"]).stdout());
     let fields = place.ok(&["policy", "fields"]).stdout();
     check("reference/policy-fields.md", &fields);
-    let extractors = format!(
-        "# Extractors\n\nMade from the list in `crates/hullmark-inventory/src/extractors/mod.rs`.\n\n{}",
-        hullmark_inventory::reference_table()
-    );
-    check("reference/extractors.md", &extractors);
     let mut schemes = String::from("# Version orders\n\n| `--scheme` | order |\n|---|---|\n");
     for scheme in hullmark_version::Scheme::ALL {
         schemes.push_str(&format!("| `{scheme}` | {} |\n", scheme.description()));
