@@ -15,7 +15,9 @@ mod target;
 mod trail;
 
 pub use error::EngineError;
-pub use pipeline::{Acquire, Judge, ScanProgress, judge, scan, take_inventory, take_inventory_with_profile};
+pub use pipeline::{
+    Acquire, Judge, ScanProgress, identify, judge, scan, take_inventory, take_inventory_with_profile,
+};
 pub use record::{
     Asker, Circumstances, FeedAge, RECORD_SCHEMA, Recorder, VERDICT_KIND, VerdictRecord, record,
     record_schema,

@@ -7,9 +7,10 @@ use std::path::Path;
 use hullmark_advisory::Database;
 use hullmark_cache::Cache;
 use hullmark_image::{AcquireOptions, Image, NoProgress, Progress};
+use hullmark_inventory::{BaseIndex, attribute_base};
 use hullmark_policy::{Evaluation, Exceptions, Policy, evaluate};
 use hullmark_report::{ScanReport, Tool};
-use hullmark_types::{ImageProfile, Inventory, Stage};
+use hullmark_types::{ImageProfile, Inventory, LayerInfo, Stage, Subject};
 use jiff::Timestamp;
 
 use crate::{EngineError, Recorder, Target, record};
@@ -47,6 +48,8 @@ pub struct Acquire<'a> {
     pub progress: &'a dyn ScanProgress,
     /// What earlier scans found out.
     pub cache: Option<&'a Cache>,
+    /// What is known of base images.
+    pub bases: Option<&'a BaseIndex>,
 }
 
 /// What an inventory is judged by.
@@ -89,12 +92,29 @@ pub fn take_inventory(acquire: &Acquire<'_>) -> Result<Inventory, EngineError> {
         Target::Image(target) => {
             let mut image = hullmark_image::open(target, acquire.options)?;
             acquire.progress.image_opened(&image);
-            let inventory = hullmark_inventory::build(&mut image, acquire.progress, acquire.cache)?;
+            let mut inventory = hullmark_inventory::build(&mut image, acquire.progress, acquire.cache)?;
+            attribute_base(&mut inventory, image.annotations(), acquire.bases);
             acquire.progress.inventory_taken(&inventory);
             Ok(inventory)
         }
         Target::Sbom(path) => of_sbom(path, acquire),
     }
+}
+
+/// Which image it is, and which layers it has: what the first stage knows. Only an image that comes as a stream is read.
+///
+/// # Errors
+/// As [`take_inventory`].
+pub fn identify(acquire: &Acquire<'_>) -> Result<(Subject, Vec<LayerInfo>), EngineError> {
+    if let Target::Image(target) = acquire.target {
+        let image = hullmark_image::open(target, acquire.options)?;
+        if image.layers().iter().all(|layer| layer.diff_id.is_some()) {
+            acquire.progress.image_opened(&image);
+            return Ok((image.subject().clone(), image.layers().to_vec()));
+        }
+    }
+    let inventory = take_inventory(acquire)?;
+    Ok((inventory.subject, inventory.layers))
 }
 
 fn of_sbom(path: &Path, acquire: &Acquire<'_>) -> Result<Inventory, EngineError> {
@@ -119,8 +139,9 @@ pub fn take_inventory_with_profile(
         Target::Image(target) => {
             let mut image = hullmark_image::open(target, acquire.options)?;
             acquire.progress.image_opened(&image);
-            let (inventory, profile) =
+            let (mut inventory, profile) =
                 hullmark_inventory::build_with_profile(&mut image, acquire.progress, acquire.cache)?;
+            attribute_base(&mut inventory, image.annotations(), acquire.bases);
             acquire.progress.inventory_taken(&inventory);
             Ok((inventory, Some(profile)))
         }

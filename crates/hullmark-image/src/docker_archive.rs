@@ -1,6 +1,8 @@
 //! Docker archives: what `docker save` and `podman save` write
 //! (<https://github.com/moby/docker-image-spec/blob/main/spec.md#combined-image-json--filesystem-changeset-format>).
 
+use std::collections::BTreeMap;
+
 use hullmark_types::{Digest, Subject, SubjectKind};
 
 use crate::archive::{Archive, Members};
@@ -74,6 +76,7 @@ pub(crate) fn describe(
         configuration,
         layers,
         blobs: Vec::new(),
+        annotations: BTreeMap::new(),
     };
     Ok((described, image.layers.clone()))
 }

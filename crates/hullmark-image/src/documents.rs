@@ -148,6 +148,8 @@ pub(crate) struct ManifestOrIndex {
     pub(crate) layers: Vec<Descriptor>,
     #[serde(default)]
     pub(crate) manifests: Option<Vec<Descriptor>>,
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub(crate) annotations: BTreeMap<String, String>,
 }
 
 /// One image of a Docker archive.

@@ -122,6 +122,7 @@ pub struct Image {
     pub(crate) config: Option<ImageConfig>,
     pub(crate) layers: Vec<LayerInfo>,
     pub(crate) diagnostics: Vec<Diagnostic>,
+    pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) source: Source,
     pub(crate) limits: Limits,
     pub(crate) memory: Memory,
@@ -253,6 +254,7 @@ impl Image {
             config: None,
             layers: vec![LayerInfo { index: 0, digest: None, diff_id: None, size: None, created_by: None }],
             diagnostics: Vec::new(),
+            annotations: BTreeMap::new(),
             source,
             limits: options.limits.clone(),
             memory: options.memory.clone(),
@@ -280,6 +282,11 @@ impl Image {
     /// What is to be said of the image as a whole.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
+    }
+
+    /// What its manifest says of it; only OCI manifests do.
+    pub fn annotations(&self) -> &BTreeMap<String, String> {
+        &self.annotations
     }
 
     /// The limits within which it is read.

@@ -38,6 +38,8 @@ pub(crate) struct Described {
     pub(crate) layers: Vec<LayerInfo>,
     pub(crate) blobs: Vec<Blob>,
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// What the manifest says of the image.
+    pub(crate) annotations: BTreeMap<String, String>,
 }
 
 impl Described {
@@ -47,6 +49,7 @@ impl Described {
             config: Some(self.configuration.config),
             layers: self.layers,
             diagnostics: self.diagnostics,
+            annotations: self.annotations,
             source,
             limits: options.limits.clone(),
             memory: options.memory.clone(),
@@ -378,6 +381,7 @@ pub(crate) fn describe(
         configuration,
         layers,
         diagnostics,
+        annotations: document.annotations,
     })
 }
 

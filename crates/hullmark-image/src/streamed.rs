@@ -95,6 +95,7 @@ impl Stream {
             config: None,
             layers: vec![LayerInfo { index: 0, digest: None, diff_id: None, size: None, created_by: None }],
             diagnostics: Vec::new(),
+            annotations: BTreeMap::new(),
             source: Source::Streamed(Some(Box::new(self))),
             limits: options.limits,
             memory: options.memory,
@@ -192,11 +193,12 @@ pub(crate) fn walk<V: ImageVisitor>(
     }
     let outputs = passing.choose(&arrived, &described, &names)?;
     let hit = passing.hit();
-    let Described { subject, configuration, layers, diagnostics, .. } = described;
+    let Described { subject, configuration, layers, diagnostics, annotations, .. } = described;
     image.subject = subject;
     image.config = Some(configuration.config);
     image.layers = layers;
     image.diagnostics = diagnostics;
+    image.annotations = annotations;
     match hit {
         Some(hit) => image.diagnostics.push(Diagnostic::gap(hit.code, "", hit.message)),
         None => (0..).zip(outputs).for_each(|(index, output)| visitor.end_layer(index, output)),

@@ -10,6 +10,7 @@
 //!
 //! What cannot be read is a diagnostic in the inventory, with its path; there is never a silent absence.
 
+mod base;
 mod distribution;
 mod extraction;
 mod extractor;
@@ -29,6 +30,7 @@ mod unsupported;
 mod view;
 mod visitor;
 
+pub use base::{BaseIndex, BaseIndexError, KnownBase, attribute_base};
 pub use extraction::{
     Details, DistributionClue, Extraction, FoundPackage, MAX_DIAGNOSTICS, MAX_OWNED_BYTES, MAX_PACKAGES,
     OwnedFiles, Requirement,

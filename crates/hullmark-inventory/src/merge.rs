@@ -53,6 +53,7 @@ pub fn merge<C: Borrow<LayerInventory>>(
         subject,
         distribution,
         config,
+        base: None,
         layers,
         packages,
         diagnostics: said.into_iter().collect(),

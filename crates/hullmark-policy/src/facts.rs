@@ -301,6 +301,14 @@ fn package_fields() -> Vec<Field> {
         field("package", "layer", Int, "layer that brought it, counted from 0 at the base", |facts| {
             Fact::Int(facts.key.map_or(0, |key| key.layer.into()))
         }),
+        field(
+            "package",
+            "origin",
+            Text,
+            "`base` when the base image brought it, `own` when a layer on top of it did, `unknown` when the base image is not \
+             known",
+            |facts| text(facts.inventory.origin(facts.key.map_or(0, |key| key.layer)).name()),
+        ),
         field("package", "licenses", Texts, "licences as declared", |facts| {
             Fact::Texts(facts.package.map(|package| package.licenses.clone()).unwrap_or_default())
         }),
@@ -373,6 +381,13 @@ fn image_fields() -> Vec<Field> {
         field("image", "os", Text, "operating system, such as `linux`", |facts| {
             text(platform(facts).map(|platform| platform.os.clone()).unwrap_or_default())
         }),
+        field(
+            "image",
+            "base",
+            Text,
+            "name of the image that it was built on; empty when not known",
+            |facts| text(facts.inventory.base.as_ref().map_or("", |base| &base.name)),
+        ),
         field("image", "layers", Int, "number of layers", |facts| count(facts.inventory.layers.len())),
         field("image", "size", Int, "bytes of all layers as stored, as far as known", |facts| {
             let sizes = facts.inventory.layers.iter().filter_map(|layer| layer.size);

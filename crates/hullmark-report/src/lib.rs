@@ -3,6 +3,7 @@
 //! A [`ScanReport`] holds everything; [`write()`] gives it one of the forms of [`Format`]. [`cyclonedx()`] writes an inventory
 //! as an SBOM and [`parse_cyclonedx`] reads one back, without loss when Hullmark wrote it.
 
+mod attribution;
 mod cyclonedx;
 mod format;
 mod json;

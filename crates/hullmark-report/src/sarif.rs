@@ -64,6 +64,7 @@ pub(crate) fn run(report: &ScanReport) -> Value {
             "digest": report.inventory.subject.digest().map(ToString::to_string),
             "outcome": report.verdict.outcome,
             "policy": report.verdict.policy,
+            "base": report.inventory.base,
         },
     })
 }
@@ -117,6 +118,7 @@ fn result(report: &ScanReport, finding: &Finding, order: &BTreeMap<&str, usize>)
         "partialFingerprints": { "hullmark/v1": identity.unwrap_or_default() },
         "properties": {
             "layer": package.layer,
+            "origin": report.inventory.origin(package.layer),
             "severity": finding.severity,
             "severitySource": finding.severity_source,
             "fixedVersion": finding.fixed_version,

@@ -54,6 +54,7 @@ fn report() -> Value {
         ("inventory", reference("inventory")),
         ("matches", reference("matches")),
         ("verdict", reference("verdict")),
+        ("attribution?", object(&[("base", reference("share")), ("own", reference("share"))])),
         ("ledger?", object(&[("origin", text()), ("index", number()), ("entry_digest", digest())])),
         ("degraded?", list(text())),
     ])
@@ -83,6 +84,10 @@ fn definitions() -> Value {
                 ("id_like?", list(text())),
             ])),
             ("config?", json!({ "type": "object" })),
+            ("base?", object(&[
+                ("name", text()), ("digest?", digest()), ("layers?", number()),
+                ("known_by", words(["layers", "declared"])),
+            ])),
             ("layers", list(object(&[
                 ("index", number()), ("digest?", digest()), ("diff_id?", digest()), ("size?", number()),
                 ("created_by?", text()),
@@ -98,8 +103,16 @@ fn definitions() -> Value {
             ("kind", text()), ("name", text()), ("version", text()), ("purl", text()),
             ("source?", object(&[("name", text()), ("version", text())])),
             ("architecture?", text()), ("licenses?", list(text())), ("vendor?", text()), ("ecosystem?", text()),
-            ("owner?", text()), ("locations", list(object(&[("path", text()), ("layer", number())]))),
-            ("layer", number()), ("found_by", text()),
+            ("owner?", text()),
+            ("locations", list(object(&[("path", text()), ("layer", number()), ("inside?", text())]))),
+            ("layer", number()), ("found_by", text()), ("confidence?", words(["derived", "recognised"])),
+            ("development?", json!({ "type": "boolean" })), ("dependencies?", list(text())),
+            ("checksums?", list(object(&[("algorithm", text()), ("value", text())]))),
+            ("properties?", json!({ "type": "object", "additionalProperties": { "type": "string" } })),
+        ]),
+        "share": object(&[
+            ("packages", number()),
+            ("findings", json!({ "type": "object", "additionalProperties": number() })),
         ]),
         "packageKey": object(&[
             ("kind", text()), ("name", text()), ("version", text()), ("purl", text()), ("path", text()),

@@ -9,6 +9,7 @@ use hullmark_types::{
 };
 use hullmark_version::{Scheme, compare};
 
+use crate::attribution::{Attribution, attribution, base_in_words};
 use crate::text::{count, cut, safe};
 use crate::{ScanReport, WriteOptions};
 
@@ -70,9 +71,16 @@ fn heading(report: &ScanReport, out: &mut dyn io::Write) -> io::Result<()> {
     }
     let distribution = inventory.distribution.as_ref().map(|distribution| safe(&distribution.display_name()));
     writeln!(out, "distribution  {}", distribution.as_deref().unwrap_or("unknown"))?;
+    if let Some(base) = base_in_words(inventory) {
+        writeln!(out, "base          {base}")?;
+    }
     let packages = count(inventory.packages.len(), "package", "packages");
     let layers = count(inventory.layers.len(), "layer", "layers");
-    writeln!(out, "contents      {packages} in {layers}")
+    write!(out, "contents      {packages} in {layers}")?;
+    if let Some(Attribution { base, own }) = attribution(report) {
+        write!(out, ": {} from the base, {} added", base.packages, own.packages)?;
+    }
+    writeln!(out)
 }
 
 /// The columns of the table of findings.
@@ -278,7 +286,14 @@ fn totals(report: &ScanReport, out: &mut dyn io::Write) -> io::Result<()> {
     if undetermined > 0 {
         write!(out, "; undetermined - {undetermined}")?;
     }
-    writeln!(out)
+    writeln!(out)?;
+    match attribution(report) {
+        Some(Attribution { base, own }) if !findings.is_empty() => {
+            writeln!(out, "  from the base  {}", base.findings_in_words())?;
+            writeln!(out, "  added          {}", own.findings_in_words())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The most reasons of one rule that are shown.

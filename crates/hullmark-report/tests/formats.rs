@@ -48,6 +48,7 @@ fn inventory() -> Inventory {
             ..Distribution::default()
         }),
         config: Some(ImageConfig { user: "root".to_owned(), ..ImageConfig::default() }),
+        base: None,
         layers: vec![LayerInfo {
             index: 0,
             digest: None,

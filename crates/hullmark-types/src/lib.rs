@@ -5,6 +5,7 @@
 //! are ordered, and [`canonical_json`] gives the same bytes for the same value, so each value has a [`Digest`].
 
 mod advisory;
+mod base_image;
 mod canonical;
 mod decision;
 mod diagnostic;
@@ -25,6 +26,7 @@ pub use advisory::{
     Advisory, AdvisoryKind, Affected, FeedStatus, KnownExploited, RangeEvent, RangeKind, SeverityRating,
     VersionRange,
 };
+pub use base_image::{BaseEvidence, BaseImage, Origin};
 pub use canonical::{CanonicalError, canonical_json, digest_of};
 pub use decision::{
     ContainerFacts, DECISION_SCHEMA, DecisionAnswer, DecisionRequest, MAX_DECISION_LINE, SPOOL_FILE,

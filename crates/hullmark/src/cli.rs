@@ -9,10 +9,12 @@ use hullmark_server::auth::Role;
 use hullmark_types::{Digest, Stage};
 use hullmark_version::Scheme;
 
+mod base;
 mod cache;
 mod progress;
 mod target;
 
+pub use base::{Base, BaseAdd};
 pub use cache::{Cache, CacheArguments};
 pub use progress::ProgressMode;
 pub use target::{EngineArguments, PlatformChoice, RegistryArguments, TargetArguments};
@@ -63,6 +65,9 @@ pub enum Command {
     /// Build, update and inspect the advisory database
     #[command(subcommand)]
     Db(Db),
+    /// Say which images others are built on, so that reports tell what the base brought and what was added
+    #[command(subcommand)]
+    Base(Base),
     /// Look at and bound the cache of layers that were read before
     #[command(subcommand)]
     Cache(Cache),

@@ -37,6 +37,11 @@ pub fn ledger_path(given: Option<PathBuf>) -> Result<PathBuf> {
     in_data_directory(given, "ledger", "--ledger")
 }
 
+/// What is known of base images: the directory given, else in the user's data directory.
+pub fn bases_directory(given: Option<PathBuf>) -> Result<PathBuf> {
+    in_data_directory(given, "bases", "--bases")
+}
+
 fn in_data_directory(given: Option<PathBuf>, name: &str, option: &str) -> Result<PathBuf> {
     if let Some(path) = given {
         return Ok(path);

@@ -107,6 +107,7 @@ pub fn inventory(packages: Vec<Package>) -> Inventory {
             exposed_ports: vec!["80/tcp".to_owned()],
             ..ImageConfig::default()
         }),
+        base: None,
         layers: vec![LayerInfo { index: 0, digest: None, diff_id: None, size: Some(100), created_by: None }],
         packages,
         diagnostics: Vec::new(),

@@ -88,6 +88,7 @@ pub(super) fn inventory(document: &Document) -> Inventory {
         },
         distribution,
         config: None,
+        base: None,
         layers: vec![LayerInfo { index: 0, digest: None, diff_id: None, size: None, created_by: None }],
         packages,
         diagnostics,

@@ -193,6 +193,11 @@ impl Gate {
         mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What is known of base images, beside the blobs.
+    fn bases(&self) -> hullmark_inventory::BaseIndex {
+        hullmark_inventory::BaseIndex::at(self.cache.root().join("bases"))
+    }
+
     /// What was found in layers before, in the store of blobs. Without it everything is read again.
     fn results(&self, now: jiff::Timestamp) -> Option<hullmark_cache::Cache> {
         match hullmark_cache::Cache::open(&self.cache.root().join("results"), now) {

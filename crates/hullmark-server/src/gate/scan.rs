@@ -131,11 +131,14 @@ impl Pull {
     async fn take_apart(&self, place: &Place, digest: &Digest) -> Result<(Inventory, ImageProfile), Failure> {
         let (cache, digest, name) =
             (Arc::clone(&self.gate.cache), digest.clone(), format!("{}@{digest}", place.name()));
-        let results = self.gate.results(self.shared.now());
+        let (results, bases) = (self.gate.results(self.shared.now()), self.gate.bases());
         let work = move || -> Result<_, ImageError> {
             let options = AcquireOptions::new(ClientOptions { offline: true, ..ClientOptions::default() });
             let mut image = open_blobs(cache.root(), &digest, &name, &options)?;
-            hullmark_inventory::build_with_profile(&mut image, &NoProgress, results.as_ref())
+            let (mut inventory, profile) =
+                hullmark_inventory::build_with_profile(&mut image, &NoProgress, results.as_ref())?;
+            hullmark_inventory::attribute_base(&mut inventory, image.annotations(), Some(&bases));
+            Ok((inventory, profile))
         };
         let failed = |message: String, lasting| Failure { message, word: "scan-failed", lasting };
         let taken = tokio::task::spawn_blocking(work).await;

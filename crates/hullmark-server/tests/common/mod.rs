@@ -187,6 +187,7 @@ impl Kit {
             options: &options,
             progress: &hullmark_image::NoProgress,
             cache: None,
+            bases: None,
         };
         let (inventory, profile) = hullmark_engine::take_inventory_with_profile(&acquire).unwrap();
         (inventory, profile.unwrap())

@@ -31,6 +31,9 @@ pub struct TargetArguments {
     /// Which cache.
     #[command(flatten)]
     pub cache: CacheArguments,
+    /// Directory of what is known of base images [default: hullmark/bases in the user's data directory]
+    #[arg(long, value_name = "DIRECTORY", env = "HULLMARK_BASES")]
+    pub bases: Option<PathBuf>,
     /// The engines of this machine.
     #[command(flatten)]
     pub engines: EngineArguments,

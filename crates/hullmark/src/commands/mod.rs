@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod admission;
+mod base;
 mod cache;
 mod db;
 mod documents;
@@ -53,6 +54,7 @@ pub fn run(cli: Cli, talk: &Talk) -> Result<Outcome> {
         Command::Sbom(arguments) => sbom::run(&context, arguments),
         Command::Profile(arguments) => profile::run(&context, arguments),
         Command::Db(command) => db::run(&context, command),
+        Command::Base(command) => base::run(&context, command),
         Command::Cache(command) => cache::run(&context, command),
         Command::Policy(command) => policy::run(&context, command),
         Command::Ledger(command) => ledger::run(&context, command),

@@ -6,12 +6,14 @@ use anyhow::{Context as _, Error, Result, bail};
 use hullmark_cache::Cache;
 use hullmark_engine::{Acquire, EngineError, Target};
 use hullmark_image::{AcquireOptions, PlatformImage};
+use hullmark_inventory::BaseIndex;
 use hullmark_report::{ProgressEvent, labels};
 
 use super::Context;
 use super::cache;
 use super::scan::acquire_options;
 use crate::cli::{PlatformChoice, TargetArguments};
+use crate::environment;
 use crate::progress::ScanBars;
 
 /// What stands for the platform in the name of a file.
@@ -24,6 +26,7 @@ pub struct Reading<'a> {
     target: Target,
     options: AcquireOptions,
     cache: Option<Cache>,
+    bases: Option<BaseIndex>,
     all: bool,
 }
 
@@ -44,6 +47,8 @@ impl<'a> Reading<'a> {
             name: &arguments.target,
             options: acquire_options(context, arguments, &target)?,
             cache: cache::of_scan(context, &arguments.cache)?,
+            // Without a home directory none is known.
+            bases: environment::bases_directory(arguments.bases.clone()).ok().map(BaseIndex::at),
             target,
             all: arguments.platform == Some(PlatformChoice::All),
         })
@@ -108,7 +113,13 @@ impl<'a> Reading<'a> {
     }
 
     fn acquire<'b>(&'b self, options: &'b AcquireOptions, bars: &'b ScanBars<'_>) -> Acquire<'b> {
-        Acquire { target: &self.target, options, progress: bars, cache: self.cache.as_ref() }
+        Acquire {
+            target: &self.target,
+            options,
+            progress: bars,
+            cache: self.cache.as_ref(),
+            bases: self.bases.as_ref(),
+        }
     }
 
     /// Reads the image, with progress; an error names the target.
