@@ -40,6 +40,18 @@ impl FeedConfig {
         format!("{scheme}://{host}{path}")
     }
 
+    /// The ecosystem whose packages its advisories are about, without the release: `PyPI`, `Debian`, `Alpine`; `None` for a feed
+    /// that adds to the advisories of others.
+    pub fn family(&self) -> Option<&str> {
+        let ecosystem = match (&self.ecosystem, self.suite.is_some()) {
+            (Some(ecosystem), _) => ecosystem,
+            // Suites are those of Debian's archive.
+            (None, true) => "Debian",
+            (None, false) => return None,
+        };
+        Some(ecosystem.split_once(':').map_or(ecosystem, |(family, _)| family))
+    }
+
     pub(crate) fn required<'value>(
         &self,
         key: &'static str,

@@ -1,5 +1,7 @@
 //! The interface of an extractor: it selects and parses; the core walks, opens, limits and closes.
 
+use hullmark_types::PackageKind;
+
 use crate::Extraction;
 
 /// The largest file that an extractor is given unless it says otherwise, in bytes.
@@ -122,6 +124,16 @@ pub trait Extractor: Sync {
 
     /// One line for the reference: what it reads and what it finds.
     fn summary(&self) -> &'static str;
+
+    /// The kinds of package that it finds.
+    fn kinds(&self) -> &'static [PackageKind] {
+        &[]
+    }
+
+    /// Whether the files that it reads name the licences of packages.
+    fn has_licenses(&self) -> bool {
+        false
+    }
 
     /// What the files that it reads are evidence of.
     fn evidence(&self) -> Evidence {

@@ -11,6 +11,7 @@
 //! What cannot be read is a diagnostic in the inventory, with its path; there is never a silent absence.
 
 mod base;
+mod coverage;
 mod distribution;
 mod extraction;
 mod extractor;
@@ -31,6 +32,7 @@ mod view;
 mod visitor;
 
 pub use base::{BaseIndex, BaseIndexError, KnownBase, attribute_base};
+pub use coverage::{KindCoverage, kind_coverage};
 pub use extraction::{
     Details, DistributionClue, Extraction, FoundPackage, MAX_DIAGNOSTICS, MAX_OWNED_BYTES, MAX_PACKAGES,
     OwnedFiles, Requirement,

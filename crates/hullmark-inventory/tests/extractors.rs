@@ -89,6 +89,26 @@ fn some_fixture_of_each_extractor_has_a_result() {
 }
 
 #[test]
+fn each_extractor_declares_what_its_fixtures_hold() {
+    for extractor in ALL {
+        let mut kinds = BTreeSet::new();
+        let mut has_licenses = false;
+        for entry in fs::read_dir(fixtures(*extractor)).unwrap() {
+            let case = entry.unwrap().path();
+            for found in case.is_dir().then(|| extract_all(*extractor, &case)).unwrap_or_default().values() {
+                kinds.extend(found.packages.iter().map(|package| package.kind));
+                has_licenses |= found.packages.iter().any(|package| !package.licenses.is_empty())
+                    || found.details.as_ref().is_some_and(|details| !details.licenses.is_empty());
+            }
+        }
+        let declared: BTreeSet<_> = extractor.kinds().iter().copied().collect();
+        assert_eq!(declared, kinds, "`kinds` of {}", extractor.name());
+        // The databases of rpm, which name licences, are too large for fixtures.
+        assert!(extractor.has_licenses() || !has_licenses, "`has_licenses` of {}", extractor.name());
+    }
+}
+
+#[test]
 fn the_reference_is_fresh() {
     let made = format!(
         "# Extractors\n\nMade from the list in `crates/hullmark-inventory/src/extractors/mod.rs`.\n\n{}",

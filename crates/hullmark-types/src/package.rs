@@ -124,6 +124,18 @@ impl PackageKind {
     pub fn from_purl_type(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.purl_type() == text)
     }
+
+    /// The kind of the packages that advisories of an ecosystem, in the words of OSV, are about.
+    pub fn of_ecosystem(ecosystem: &str) -> Option<Self> {
+        let family = ecosystem.split_once(':').map_or(ecosystem, |(family, _)| family);
+        match family {
+            "Alpine" | "Chainguard" | "Wolfi" => Some(Self::Apk),
+            "Debian" | "Ubuntu" => Some(Self::Deb),
+            "AlmaLinux" | "Azure Linux" | "Mageia" | "Red Hat" | "Rocky Linux" | "SUSE" | "openEuler"
+            | "openSUSE" => Some(Self::Rpm),
+            _ => Self::ALL.iter().copied().find(|kind| kind.ecosystem() == Some(family)),
+        }
+    }
 }
 
 impl fmt::Display for PackageKind {
@@ -307,6 +319,17 @@ mod tests {
             assert!(!kind.is_operating_system() || kind.ecosystem().is_none(), "{kind}");
         }
         assert_eq!(PackageKind::from_purl_type("none"), None);
+    }
+
+    #[test]
+    fn ecosystems_lead_back_to_their_kind() {
+        for kind in PackageKind::ALL {
+            if let Some(ecosystem) = kind.ecosystem() {
+                assert_eq!(PackageKind::of_ecosystem(ecosystem), Some(*kind));
+            }
+        }
+        assert_eq!(PackageKind::of_ecosystem("Rocky Linux:9"), Some(PackageKind::Rpm));
+        assert_eq!(PackageKind::of_ecosystem("Android"), None);
     }
 
     #[test]

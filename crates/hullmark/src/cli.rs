@@ -93,6 +93,12 @@ pub enum Command {
     /// Write the configuration of clients that pull through the registry gate
     #[command(subcommand)]
     Gate(Gate),
+    /// List what is found: every kind of package, in images and directories, with or without licences and advisories
+    Coverage {
+        /// Form: table, markdown or json
+        #[arg(long, default_value = "table")]
+        format: CoverageFormat,
+    },
     /// Order versions as package managers do
     #[command(subcommand)]
     Version(Version),
@@ -314,6 +320,17 @@ pub enum Db {
 pub enum TableOrJson {
     /// For people.
     Table,
+    /// For machines.
+    Json,
+}
+
+/// Forms of the list of what is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CoverageFormat {
+    /// For people.
+    Table,
+    /// For documents.
+    Markdown,
     /// For machines.
     Json,
 }

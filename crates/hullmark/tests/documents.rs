@@ -21,6 +21,7 @@ fn the_reference_is_fresh() {
     check("reference/cli.md", &place.ok(&["man", "--markdown"]).stdout());
     let fields = place.ok(&["policy", "fields"]).stdout();
     check("reference/policy-fields.md", &fields);
+    check("reference/coverage.md", &place.ok(&["coverage", "--format", "markdown"]).stdout());
     let mut schemes = String::from("# Version orders\n\n| `--scheme` | order |\n|---|---|\n");
     for scheme in hullmark_version::Scheme::ALL {
         schemes.push_str(&format!("| `{scheme}` | {} |\n", scheme.description()));

@@ -3,6 +3,7 @@
 mod admission;
 mod base;
 mod cache;
+mod coverage;
 mod db;
 mod documents;
 mod gate;
@@ -62,6 +63,7 @@ pub fn run(cli: Cli, talk: &Talk) -> Result<Outcome> {
         Command::Server(command) => server::run(&context, command),
         Command::Verify(arguments) => ledger::verify(&context, &arguments),
         Command::Gate(command) => gate::run(&context, command),
+        Command::Coverage { format } => coverage::run(format),
         Command::Version(command) => version::run(command),
         Command::Admission(command) => admission::run(command),
         Command::Hook(command) => hook::run(command),

@@ -20,6 +20,14 @@ impl Extractor for Apk {
         "Alpine, Wolfi and Chainguard packages, from `lib/apk/db/installed` and `usr/lib/apk/db/installed`"
     }
 
+    fn kinds(&self) -> &'static [PackageKind] {
+        &[PackageKind::Apk]
+    }
+
+    fn has_licenses(&self) -> bool {
+        true
+    }
+
     fn well_known_paths(&self) -> &'static [&'static str] {
         &["lib/apk/db/installed", "usr/lib/apk/db/installed"]
     }

@@ -28,6 +28,14 @@ impl Extractor for Dpkg {
         "Debian and Ubuntu packages, from `var/lib/dpkg/status`, `status.d/*` and the file lists in `info/`, with licences from `usr/share/doc/*/copyright`"
     }
 
+    fn kinds(&self) -> &'static [PackageKind] {
+        &[PackageKind::Deb]
+    }
+
+    fn has_licenses(&self) -> bool {
+        true
+    }
+
     fn version(&self) -> u32 {
         2
     }

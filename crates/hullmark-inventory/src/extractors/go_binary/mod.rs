@@ -11,6 +11,8 @@ mod modules;
 mod sparse;
 mod version;
 
+use hullmark_types::PackageKind;
+
 use crate::{Extraction, Extractor, FileFacts, OpenFile, Passing};
 
 pub use blob::{BlobError, BuildInformation, read_build_information};
@@ -25,6 +27,10 @@ impl Extractor for GoBinary {
 
     fn summary(&self) -> &'static str {
         "Go modules and the Go standard library, from the build information in ELF (of any size), PE and Mach-O executables"
+    }
+
+    fn kinds(&self) -> &'static [PackageKind] {
+        &[PackageKind::Golang]
     }
 
     fn version(&self) -> u32 {

@@ -19,6 +19,14 @@ impl Extractor for Npm {
         "Node.js packages, from `node_modules/NAME/package.json` and `node_modules/@SCOPE/NAME/package.json`"
     }
 
+    fn kinds(&self) -> &'static [PackageKind] {
+        &[PackageKind::Npm]
+    }
+
+    fn has_licenses(&self) -> bool {
+        true
+    }
+
     fn max_file_size(&self) -> u64 {
         8 * 1024 * 1024
     }

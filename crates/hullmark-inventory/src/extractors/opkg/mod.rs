@@ -20,6 +20,14 @@ impl Extractor for Opkg {
         "Packages of OpenWrt, Yocto and Entware, from `status` and the file lists in `info/` of `usr/lib/opkg`, `var/lib/opkg`, `var/opkg` and `opt/lib/opkg`"
     }
 
+    fn kinds(&self) -> &'static [PackageKind] {
+        &[PackageKind::Opkg]
+    }
+
+    fn has_licenses(&self) -> bool {
+        true
+    }
+
     fn wants(&self, file: &FileFacts<'_>) -> bool {
         match file.file_name() {
             "status" => DIRECTORIES.contains(&file.directory()),

@@ -18,6 +18,14 @@ impl Extractor for Python {
         "Python distributions, from `*.dist-info/METADATA`, `*.egg-info/PKG-INFO`, `*.egg/EGG-INFO/PKG-INFO` and `*.egg-info` files"
     }
 
+    fn kinds(&self) -> &'static [PackageKind] {
+        &[PackageKind::Pypi]
+    }
+
+    fn has_licenses(&self) -> bool {
+        true
+    }
+
     fn max_file_size(&self) -> u64 {
         8 * 1024 * 1024
     }

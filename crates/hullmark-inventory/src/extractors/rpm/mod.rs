@@ -14,6 +14,8 @@ mod signature;
 mod sink;
 mod sqlite;
 
+use hullmark_types::PackageKind;
+
 use crate::{Extraction, Extractor, FileFacts, OpenFile};
 
 /// Where rpm keeps its database, and the list that some images have instead of it.
@@ -40,6 +42,14 @@ impl Extractor for Rpm {
 
     fn summary(&self) -> &'static str {
         "Packages of Red Hat, SUSE, Amazon, Fedora, Azure Linux and their kin, from the databases of rpm (`Packages`, `Packages.db`, `rpmdb.sqlite`) and `container-manifest-2`"
+    }
+
+    fn kinds(&self) -> &'static [PackageKind] {
+        &[PackageKind::Rpm]
+    }
+
+    fn has_licenses(&self) -> bool {
+        true
     }
 
     fn well_known_paths(&self) -> &'static [&'static str] {
