@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::extractor::{Evidence, Extractor};
 use crate::extractors::ALL;
+use crate::nix_store;
 
 /// What can be found of a kind of package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,9 +28,11 @@ pub fn kind_coverage() -> Vec<KindCoverage> {
                 ALL.iter().filter(move |one| one.kinds().contains(&kind) && one.evidence() == evidence);
             finders.map(|one| one.name()).collect::<Vec<_>>()
         };
+        // The store of Nix has no files to read: the names of its directories are the evidence.
+        let by_merge = (kind == PackageKind::Nix).then_some(nix_store::NAME);
         KindCoverage {
             kind,
-            installed: finds(Evidence::Installed),
+            installed: finds(Evidence::Installed).into_iter().chain(by_merge).collect(),
             project: finds(Evidence::Project),
             licenses: ALL
                 .iter()

@@ -19,6 +19,7 @@ pub mod extractors;
 mod known;
 mod layer;
 mod merge;
+mod nix_store;
 mod ownership;
 mod passing;
 mod program;

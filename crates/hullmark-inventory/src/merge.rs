@@ -17,7 +17,7 @@ use crate::requirements::Requirements;
 use crate::root::{LiveFile, LiveNode, Root};
 use crate::text::excerpt;
 use crate::third_party::is_third_party;
-use crate::{Details, FoundPackage, OwnedFiles, distribution, unsupported};
+use crate::{Details, FoundPackage, OwnedFiles, distribution, nix_store, unsupported};
 
 /// Merges the layers, base first, into the inventory of an image and its runtime profile.
 ///
@@ -37,7 +37,18 @@ pub fn merge<C: Borrow<LayerInventory>>(
         root.apply(index, content);
         said.extend(content.diagnostics.iter().map(|diagnostic| diagnostic.clone().in_layer(index)));
     }
-    let live = collect(&root, &mut said);
+    let (store, more) = nix_store::packages(root.nodes().map(|(path, node)| (path, node.layer)));
+    if more {
+        let message = "there are too many packages in the store of Nix; the rest was not taken";
+        said.insert(Diagnostic::gap("limit-packages", "nix/store", message));
+    }
+    let mut live = collect(&root, &mut said);
+    live.packages.extend(store.iter().map(|one| Placed {
+        package: &one.package,
+        path: one.path,
+        layer: one.layer,
+        found_by: nix_store::NAME,
+    }));
     let (distribution, notes) = distribution::find(&root);
     said.extend(notes);
     let gaps = unsupported::gaps(root.nodes().map(|(path, node)| (path, node.layer)));
@@ -256,7 +267,7 @@ impl<'a> SystemPackages<'a> {
         for found in packages {
             let package = found.package;
             if package.kind.is_operating_system()
-                && ecosystem(package, distribution).is_some()
+                && !is_third_party(package, distribution)
                 && let Some(purl) = package_url(package, distribution)
             {
                 purls.entry(&package.name).or_default().push((package.architecture.as_deref(), purl));

@@ -18,6 +18,8 @@ pub(crate) fn package_url(package: &FoundPackage, distribution: Option<&Distribu
         | PackageKind::Npm
         | PackageKind::Swift
         | PackageKind::Terraform => split(&package.name, '/'),
+        // Gentoo has categories.
+        PackageKind::Ebuild => split(&package.name, '/'),
         PackageKind::Maven => split(&package.name, ':'),
         _ if !is_system => (None, package.name.clone()),
         _ => (distribution.map(|distribution| namespace(&distribution.id).to_owned()), package.name.clone()),

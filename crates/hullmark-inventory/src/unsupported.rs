@@ -18,16 +18,13 @@ pub(crate) struct UnsupportedKind {
 /// Kinds for which there is no extractor. A new extractor takes its line away.
 pub(crate) static UNSUPPORTED: &[UnsupportedKind] = &[
     UnsupportedKind {
-        name: "pacman packages",
-        evidence: |path| path.strip_prefix("var/lib/pacman/local/")?.ends_with("/desc").then_some(path),
-        sample: "var/lib/pacman/local/bash-5.2-1/desc",
+        name: "packed snaps",
+        evidence: |path| {
+            let (directory, name) = path.rsplit_once('/')?;
+            (directory == "var/lib/snapd/snaps" && name.ends_with(".snap")).then_some(path)
+        },
+        sample: "var/lib/snapd/snaps/core22_1122.snap",
     },
-    UnsupportedKind {
-        name: "Portage packages",
-        evidence: |path| path.strip_prefix("var/db/pkg/")?.ends_with("/PF").then_some(path),
-        sample: "var/db/pkg/app-shells/bash-5.2/PF",
-    },
-    UnsupportedKind { name: "Nix store paths", evidence: nix, sample: "nix/store/abc-bash-5.2/bin/bash" },
     UnsupportedKind {
         name: "Conda packages",
         evidence: |path| (path.contains("conda-meta/") && path.ends_with(".json")).then_some(path),
@@ -73,11 +70,6 @@ pub(crate) fn gaps<'a>(paths: impl Iterator<Item = (&'a str, u32)>) -> Vec<Diagn
         .collect()
 }
 
-fn nix(path: &str) -> Option<&str> {
-    let (store_path, _) = path.strip_prefix("nix/store/")?.split_once('/')?;
-    Some(store_path)
-}
-
 fn java(path: &str) -> Option<&str> {
     let (_, extension) = path.rsplit_once('.')?;
     let known = ["jar", "war", "ear", "par", "hpi", "jpi"];
@@ -107,13 +99,13 @@ mod tests {
 
     #[test]
     fn one_gap_for_each_kind_with_a_count() {
-        let paths = ["a/x.jar", "a/y.war", "nix/store/a-b/bin/x", "nix/store/a-b/bin/y"];
+        let paths = ["a/x.jar", "a/y.war", "var/lib/snapd/snaps/a_1.snap"];
         let gaps = gaps(paths.into_iter().map(|path| (path, 3)));
         let text: Vec<_> = gaps.iter().map(|gap| format!("{}: {}", gap.path, gap.message)).collect();
         assert_eq!(
             text,
             [
-                "nix/store/a-b/bin/x: Nix store paths cannot be read yet (1 found), so their packages are not assessed",
+                "var/lib/snapd/snaps/a_1.snap: packed snaps cannot be read yet (1 found), so their packages are not assessed",
                 "a/x.jar: Java archives cannot be read yet (2 found), so their packages are not assessed",
             ]
         );

@@ -295,3 +295,60 @@ fn the_packages_of_opkg_have_the_licence_of_their_stanza() {
     assert_eq!(ubus.purl, "pkg:opkg/openwrt/ubus@1?arch=x86_64&distro=openwrt-23.05.2");
     assert_eq!(ubus.licenses, ["LGPL-2.1"]);
 }
+
+#[test]
+fn the_packages_of_gentoo_have_their_category_and_licence() {
+    let directory = "var/db/pkg/dev-python/six-1.16.0-r1";
+    let egg = "usr/lib/python3.11/site-packages/six-1.16.0-py3.11.egg-info";
+    let layer = Layer::new()
+        .file("etc/os-release", "ID=gentoo\nVERSION_ID=\"2.14\"\n")
+        .file(&format!("{directory}/PF"), "six-1.16.0-r1\n")
+        .file(&format!("{directory}/LICENSE"), "MIT\n")
+        .file(
+            &format!("{directory}/CONTENTS"),
+            &format!("dir /usr\nobj /{egg} 00112233445566778899aabbccddeeff 1\n"),
+        )
+        .file(egg, METADATA);
+    let inventory = inventory(&[layer]);
+    let found = package(&inventory, "dev-python/six");
+    assert_eq!(found.purl, "pkg:ebuild/dev-python/six@1.16.0-r1?distro=gentoo-2.14");
+    assert_eq!(found.licenses, ["MIT"]);
+    assert_eq!(package(&inventory, "six").locations[0].path, egg);
+}
+
+#[test]
+fn the_packages_of_nix_are_found_by_the_names_of_their_directories() {
+    let directory = format!("nix/store/{}-bash-interactive-5.2-p26", "0".repeat(32));
+    let other = format!("nix/store/{}-glibc-2.39-52-bin", "1".repeat(32));
+    let base =
+        Layer::new().file(&format!("{directory}/bin/bash"), "").file(&format!("{directory}/bin/sh"), "");
+    let top = Layer::new().file(&format!("{other}/bin/ldd"), "").file("nix/store/.links/x", "");
+    let inventory = inventory(&[base, top]);
+    let found: Vec<_> = inventory
+        .packages
+        .iter()
+        .map(|one| (one.purl.as_str(), one.layer, one.found_by.as_str(), one.locations.len()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("pkg:nix/bash-interactive@5.2-p26", 0, "nix-store", 1),
+            ("pkg:nix/glibc@2.39-52", 1, "nix-store", 1)
+        ]
+    );
+}
+
+#[test]
+fn chiselled_packages_own_their_files() {
+    let manifest = include_bytes!("../src/extractors/chisel/fixtures/ubuntu/var/lib/chisel/manifest.wall");
+    let layer = Layer::new().file("etc/os-release", "ID=ubuntu\nVERSION_ID=\"24.04\"\n").file_with_mode(
+        "var/lib/chisel/manifest.wall",
+        0o644,
+        manifest,
+    );
+    let inventory = inventory(&[layer]);
+    let openssl = package(&inventory, "openssl");
+    assert_eq!(openssl.purl, "pkg:deb/ubuntu/openssl@3.0.13-0ubuntu3?arch=amd64&distro=ubuntu-24.04");
+    assert_eq!(openssl.ecosystem.as_deref(), Some("Ubuntu:24.04"));
+    assert_eq!(codes(&inventory), [""; 0]);
+}

@@ -16,13 +16,19 @@ macro_rules! extractors {
 
 extractors! {
     apk::Apk,
+    chisel::Chisel,
     dpkg::Dpkg,
+    flatpak::Flatpak,
     go_binary::GoBinary,
+    homebrew::Homebrew,
     npm::Npm,
     opkg::Opkg,
     os_release::OsRelease,
+    pacman::Pacman,
+    portage::Portage,
     python::Python,
     rpm::Rpm,
+    snap::Snap,
 }
 
 /// Directories that hold what others made: a lock file in them is not that of the project.
