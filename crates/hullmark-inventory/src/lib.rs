@@ -31,6 +31,7 @@ mod third_party;
 mod unsupported;
 mod view;
 mod visitor;
+mod zip;
 
 pub use base::{BaseIndex, BaseIndexError, KnownBase, attribute_base};
 pub use coverage::{KindCoverage, kind_coverage};

@@ -30,7 +30,6 @@ pub(crate) static UNSUPPORTED: &[UnsupportedKind] = &[
         evidence: |path| (path.contains("conda-meta/") && path.ends_with(".json")).then_some(path),
         sample: "opt/conda/conda-meta/numpy-1.26.0-py311.json",
     },
-    UnsupportedKind { name: "Java archives", evidence: java, sample: "app/app.jar" },
     UnsupportedKind {
         name: "Ruby gems",
         evidence: |path| (path.contains("specifications/") && path.ends_with(".gemspec")).then_some(path),
@@ -70,12 +69,6 @@ pub(crate) fn gaps<'a>(paths: impl Iterator<Item = (&'a str, u32)>) -> Vec<Diagn
         .collect()
 }
 
-fn java(path: &str) -> Option<&str> {
-    let (_, extension) = path.rsplit_once('.')?;
-    let known = ["jar", "war", "ear", "par", "hpi", "jpi"];
-    known.iter().any(|name| extension.eq_ignore_ascii_case(name)).then_some(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,14 +92,13 @@ mod tests {
 
     #[test]
     fn one_gap_for_each_kind_with_a_count() {
-        let paths = ["a/x.jar", "a/y.war", "var/lib/snapd/snaps/a_1.snap"];
+        let paths = ["var/lib/snapd/snaps/a_1.snap", "var/lib/snapd/snaps/b_2.snap"];
         let gaps = gaps(paths.into_iter().map(|path| (path, 3)));
         let text: Vec<_> = gaps.iter().map(|gap| format!("{}: {}", gap.path, gap.message)).collect();
         assert_eq!(
             text,
             [
-                "var/lib/snapd/snaps/a_1.snap: packed snaps cannot be read yet (1 found), so their packages are not assessed",
-                "a/x.jar: Java archives cannot be read yet (2 found), so their packages are not assessed",
+                "var/lib/snapd/snaps/a_1.snap: packed snaps cannot be read yet (2 found), so their packages are not assessed"
             ]
         );
     }

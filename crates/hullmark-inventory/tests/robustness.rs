@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 /// Paths that reach each branch of each extractor.
 const PATHS: &[&str] = &[
+    "app/x.jar",
     "lib/apk/db/installed",
     "var/lib/dpkg/status",
     "var/lib/dpkg/status.d/x.md5sums",

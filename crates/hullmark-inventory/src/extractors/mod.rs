@@ -21,6 +21,7 @@ extractors! {
     flatpak::Flatpak,
     go_binary::GoBinary,
     homebrew::Homebrew,
+    java::Java,
     npm::Npm,
     opkg::Opkg,
     os_release::OsRelease,
