@@ -39,6 +39,12 @@ pub(crate) fn package_url(package: &FoundPackage, distribution: Option<&Distribu
     if let Some(epoch) = epoch {
         url.add_qualifier("epoch", epoch).ok()?;
     }
+    // Gems of one version are built for several platforms.
+    if package.kind == PackageKind::Gem
+        && let Some(platform) = package.properties.get("gem:platform")
+    {
+        url.add_qualifier("platform", platform.as_str()).ok()?;
+    }
     if is_system && let Some(architecture) = &package.architecture {
         url.add_qualifier("arch", architecture.as_str()).ok()?;
     }

@@ -31,16 +31,6 @@ pub(crate) static UNSUPPORTED: &[UnsupportedKind] = &[
         sample: "opt/conda/conda-meta/numpy-1.26.0-py311.json",
     },
     UnsupportedKind {
-        name: "Ruby gems",
-        evidence: |path| (path.contains("specifications/") && path.ends_with(".gemspec")).then_some(path),
-        sample: "usr/lib/ruby/gems/3.2.0/specifications/rack-2.2.0.gemspec",
-    },
-    UnsupportedKind {
-        name: "Composer package lists",
-        evidence: |path| path.ends_with("vendor/composer/installed.json").then_some(path),
-        sample: "app/vendor/composer/installed.json",
-    },
-    UnsupportedKind {
         name: ".NET dependency lists",
         evidence: |path| path.ends_with(".deps.json").then_some(path),
         sample: "app/app.deps.json",

@@ -39,6 +39,10 @@ const PATHS: &[&str] = &[
     "usr/lib/python3/x-1.dist-info/METADATA",
     "x.egg-info",
     "node_modules/x/package.json",
+    "usr/lib/ruby/gems/3/specifications/default/x-1.gemspec",
+    "b/bundler/gems/x-0/x.gemspec",
+    "app/vendor/composer/installed.json",
+    "usr/lib/R/library/x/DESCRIPTION",
     "usr/bin/x",
     "",
 ];

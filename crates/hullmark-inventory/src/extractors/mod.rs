@@ -17,6 +17,7 @@ macro_rules! extractors {
 extractors! {
     apk::Apk,
     chisel::Chisel,
+    composer::Composer,
     dpkg::Dpkg,
     flatpak::Flatpak,
     go_binary::GoBinary,
@@ -28,7 +29,9 @@ extractors! {
     pacman::Pacman,
     portage::Portage,
     python::Python,
+    r::R,
     rpm::Rpm,
+    ruby::Ruby,
     snap::Snap,
 }
 
