@@ -10,12 +10,13 @@ pub(crate) fn package_url(package: &FoundPackage, distribution: Option<&Distribu
     let is_system = package.kind.is_operating_system();
     let (namespace, name) = match package.kind {
         PackageKind::Pypi => (None, fold_pypi_name(&package.name)),
-        // A scope is part of the name for npm; modules have a path.
+        // A scope is part of the name for npm, a channel for PEAR; modules have a path.
         PackageKind::Composer
         | PackageKind::GithubActions
         | PackageKind::Golang
         | PackageKind::Huggingface
         | PackageKind::Npm
+        | PackageKind::Pear
         | PackageKind::Swift
         | PackageKind::Terraform => split(&package.name, '/'),
         // Gentoo has categories.
@@ -142,6 +143,7 @@ mod tests {
         );
         check(Maven, "org.a:b", "1.0", None, "pkg:maven/org.a/b@1.0");
         check(Composer, "symfony/yaml", "v6.4.0", None, "pkg:composer/symfony/yaml@v6.4.0");
+        check(PackageKind::Pear, "pecl.php.net/redis", "6.0.2", None, "pkg:pear/pecl.php.net/redis@6.0.2");
         check(Gem, "rack", "3.0.0", None, "pkg:gem/rack@3.0.0");
         check(Golang, "stdlib", "1.22.1", None, "pkg:golang/stdlib@1.22.1");
     }

@@ -103,6 +103,10 @@ kinds! {
     Nuget "nuget" other Some("NuGet");
     /// OCaml packages.
     Opam "opam" other Some("opam");
+    /// Applications of Erlang/OTP and Elixir themselves.
+    Otp "otp" other None;
+    /// PHP packages and extensions (PEAR, PECL), named `channel/package`.
+    Pear "pear" other None;
     /// Dart and Flutter packages.
     Pub "pub" other Some("Pub");
     /// Python distributions.

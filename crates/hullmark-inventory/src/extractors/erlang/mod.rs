@@ -1,0 +1,200 @@
+//! Applications of Erlang and Elixir: the resource file `NAME.app` beside the compiled modules of each
+//! (<https://www.erlang.org/doc/apps/kernel/app.html>), and the resource files of releases, which tell the version of the
+//! run-time system.
+
+mod term;
+
+use std::collections::BTreeSet;
+
+use hullmark_types::{Confidence, PackageKind};
+
+use crate::text::{excerpt, non_empty};
+use crate::{Extraction, Extractor, FileFacts, FoundPackage, OpenFile, Requirement};
+use term::Term;
+
+/// The applications that come with Erlang/OTP and Elixir; all others are packages of Hex, or one's own.
+const BUNDLED: &[&str] = &[
+    "asn1",
+    "common_test",
+    "compiler",
+    "cosEvent",
+    "cosEventDomain",
+    "cosFileTransfer",
+    "cosNotification",
+    "cosProperty",
+    "cosTime",
+    "cosTransactions",
+    "crypto",
+    "debugger",
+    "dialyzer",
+    "diameter",
+    "edoc",
+    "eex",
+    "eldap",
+    "elixir",
+    "erl_docgen",
+    "erl_interface",
+    "erts",
+    "et",
+    "eunit",
+    "ex_unit",
+    "ftp",
+    "hipe",
+    "ic",
+    "iex",
+    "inets",
+    "jinterface",
+    "kernel",
+    "logger",
+    "megaco",
+    "mix",
+    "mnesia",
+    "observer",
+    "odbc",
+    "orber",
+    "os_mon",
+    "otp_mibs",
+    "parsetools",
+    "percept",
+    "public_key",
+    "reltool",
+    "runtime_tools",
+    "sasl",
+    "snmp",
+    "ssh",
+    "ssl",
+    "stdlib",
+    "syntax_tools",
+    "tftp",
+    "tools",
+    "typer",
+    "wx",
+    "xmerl",
+];
+
+/// Reads the resource files of applications and releases.
+pub struct Erlang;
+
+impl Extractor for Erlang {
+    fn name(&self) -> &'static str {
+        "erlang"
+    }
+
+    fn summary(&self) -> &'static str {
+        "Applications of Erlang and Elixir, from `ebin/NAME.app`, and the run-time system from `releases/RELEASES` and `releases/**/*.rel`; those of Erlang/OTP and Elixir themselves as `otp`, others as `hex`"
+    }
+
+    fn kinds(&self) -> &'static [PackageKind] {
+        &[PackageKind::Hex, PackageKind::Otp]
+    }
+
+    fn has_licenses(&self) -> bool {
+        true
+    }
+
+    fn max_file_size(&self) -> u64 {
+        4 * 1024 * 1024
+    }
+
+    fn wants(&self, file: &FileFacts<'_>) -> bool {
+        let parent = |nth: usize| file.directory().rsplit('/').nth(nth);
+        match file.file_name() {
+            "RELEASES" => parent(0) == Some("releases"),
+            name if name.ends_with(".app") => parent(0) == Some("ebin"),
+            name if name.ends_with(".rel") => parent(0) == Some("releases") || parent(1) == Some("releases"),
+            _ => false,
+        }
+    }
+
+    fn extract(&self, file: &OpenFile<'_>) -> Extraction {
+        let mut found = Extraction::default();
+        let term = match term::parse(file.bytes) {
+            Ok(term) => term,
+            Err(error) => {
+                found.gap(
+                    "malformed-package-metadata",
+                    file.path,
+                    format!("it is not a term of Erlang: {error}"),
+                );
+                return found;
+            }
+        };
+        match file.file_name() {
+            "RELEASES" => {
+                for release in term.elements() {
+                    add_runtime(&mut found, file.path, release.elements().get(3));
+                }
+            }
+            name if name.ends_with(".rel") => {
+                let runtime = term.elements().get(2).and_then(|runtime| runtime.elements().get(1));
+                add_runtime(&mut found, file.path, runtime);
+            }
+            _ => application(&mut found, file, &term),
+        }
+        found
+    }
+}
+
+/// A package of the application. Erlang/OTP says of its own what they are; of the others the name is that of the application,
+/// which mostly is that of its package.
+fn package(name: &str, version: &str) -> FoundPackage {
+    match BUNDLED.binary_search(&name) {
+        Ok(_) => FoundPackage::new(PackageKind::Otp, name, version),
+        Err(_) => FoundPackage {
+            confidence: Confidence::Derived,
+            ..FoundPackage::new(PackageKind::Hex, name, version)
+        },
+    }
+}
+
+/// `{application, NAME, [{vsn, VERSION}, ...]}`.
+fn application(found: &mut Extraction, file: &OpenFile<'_>, term: &Term) {
+    let (name, facts) = match term.elements() {
+        [Term::Text(kind), Term::Text(name), facts] if kind == "application" && !name.is_empty() => {
+            (name, facts)
+        }
+        _ => {
+            return found.gap("malformed-package-metadata", file.path, "it does not describe an application");
+        }
+    };
+    let fact = |key: &str| {
+        facts.elements().iter().find_map(|fact| match fact.elements() {
+            [Term::Text(name), value] if name == key => Some(value),
+            _ => None,
+        })
+    };
+    let version = fact("vsn").and_then(Term::text).and_then(non_empty);
+    if version.is_none() {
+        let message = format!("`{}` has no version", excerpt(name));
+        found.note("package-without-version", file.path, message);
+    }
+    let texts = |key: &str| fact(key).into_iter().flat_map(Term::elements).filter_map(Term::text);
+    let needed: BTreeSet<&str> = texts("applications").chain(texts("included_applications")).collect();
+    let package = FoundPackage {
+        licenses: texts("licenses").filter_map(non_empty).collect(),
+        requires: needed
+            .into_iter()
+            .map(|name| Requirement { name: name.to_owned(), version: None })
+            .collect(),
+        ..package(name, &version.unwrap_or_default())
+    };
+    found.add_package(file.path, package);
+}
+
+/// The run-time system of a release. The applications that the release names have files of their own where they are there.
+fn add_runtime(found: &mut Extraction, path: &str, version: Option<&Term>) {
+    match version.and_then(Term::text).and_then(non_empty) {
+        Some(version) => found.add_package(path, package("erts", &version)),
+        None => found.gap("malformed-package-metadata", path, "it does not describe a release"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::BUNDLED;
+
+    #[test]
+    fn bundled_applications_are_sorted() {
+        assert!(BUNDLED.is_sorted());
+    }
+}
