@@ -18,7 +18,8 @@ pub(crate) fn package_url(package: &FoundPackage, distribution: Option<&Distribu
         | PackageKind::Npm
         | PackageKind::Pear
         | PackageKind::Swift
-        | PackageKind::Terraform => split(&package.name, '/'),
+        | PackageKind::Terraform
+        | PackageKind::Wordpress => split(&package.name, '/'),
         // Gentoo has categories.
         PackageKind::Ebuild => split(&package.name, '/'),
         PackageKind::Maven => split(&package.name, ':'),
@@ -40,11 +41,16 @@ pub(crate) fn package_url(package: &FoundPackage, distribution: Option<&Distribu
     if let Some(epoch) = epoch {
         url.add_qualifier("epoch", epoch).ok()?;
     }
-    // Gems of one version are built for several platforms.
-    if package.kind == PackageKind::Gem
-        && let Some(platform) = package.properties.get("gem:platform")
+    // Gems of one version are built for several platforms; packages of Julia may share a name.
+    let qualifier = match package.kind {
+        PackageKind::Gem => Some(("platform", "gem:platform")),
+        PackageKind::Julia => Some(("uuid", "julia:uuid")),
+        _ => None,
+    };
+    if let Some((qualifier, property)) = qualifier
+        && let Some(value) = package.properties.get(property)
     {
-        url.add_qualifier("platform", platform.as_str()).ok()?;
+        url.add_qualifier(qualifier, value.as_str()).ok()?;
     }
     if is_system && let Some(architecture) = &package.architecture {
         url.add_qualifier("arch", architecture.as_str()).ok()?;

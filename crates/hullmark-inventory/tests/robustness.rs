@@ -52,6 +52,12 @@ const PATHS: &[&str] = &[
     "app/releases/1/x.rel",
     "usr/lib/luarocks/rocks-5.4/x/1-1/x-1-1.rockspec",
     "usr/share/php/.registry/x.reg",
+    "srv/wp-includes/version.php",
+    "srv/wp-content/plugins/x/x.php",
+    "srv/wp-content/themes/x/style.css",
+    "usr/lib/ghc/package.conf.d/x-1.conf",
+    "root/.opam/5/.opam-switch/packages/x.1/opam",
+    "root/.julia/packages/x/abcde/Project.toml",
     "usr/bin/x",
     "",
 ];

@@ -22,10 +22,13 @@ extractors! {
     erlang::Erlang,
     flatpak::Flatpak,
     go_binary::GoBinary,
+    haskell::Haskell,
     homebrew::Homebrew,
     java::Java,
+    julia::Julia,
     lua::Lua,
     npm::Npm,
+    ocaml::Ocaml,
     opkg::Opkg,
     os_release::OsRelease,
     pacman::Pacman,
@@ -37,6 +40,7 @@ extractors! {
     rpm::Rpm,
     ruby::Ruby,
     snap::Snap,
+    wordpress::Wordpress,
 }
 
 /// Directories that hold what others made: a lock file in them is not that of the project.

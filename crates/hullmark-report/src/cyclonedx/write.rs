@@ -93,7 +93,7 @@ fn component(package: &Package, position: usize) -> Result<Value, CanonicalError
 /// The group and the name within it, for the kinds whose names have both.
 fn group_and_name(package: &Package) -> (Option<&str>, &str) {
     let separator = match package.kind {
-        PackageKind::Npm | PackageKind::Composer | PackageKind::Pear => '/',
+        PackageKind::Composer | PackageKind::Npm | PackageKind::Pear | PackageKind::Wordpress => '/',
         PackageKind::Maven => ':',
         _ => return (None, &package.name),
     };
