@@ -54,7 +54,8 @@ pub struct FoundPackage {
     /// Whether it is needed for development or tests only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub development: bool,
-    /// What it needs directly: packages of the same kind in the same file.
+    /// What it needs directly: packages of the same kind in the same file, or, where each package has a file of its own, in the
+    /// nearest of the files that the same extractor reads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<Requirement>,
     /// Checksums of what was installed.
@@ -79,12 +80,12 @@ pub struct Details {
     pub properties: BTreeMap<String, String>,
 }
 
-/// Names another package of the same file.
+/// Names another package.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Requirement {
     /// Its name, as written there.
     pub name: String,
-    /// Its version as it is in the file; `None` when the file has one version of it only.
+    /// Its version as it is where it was found; `None` when there is one only, or the nearest is meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hullmark_types::{
     Diagnostic, Distribution, INVENTORY_SCHEMA, ImageConfig, ImageProfile, Inventory, LayerInfo, Location,
-    Package, SourcePackage, Subject, fold_pypi_name,
+    Package, PackageKind, SourcePackage, Subject, fold_pypi_name,
 };
 
 use crate::extractors::ALL;
@@ -77,7 +77,7 @@ pub(crate) struct Placed<'a> {
     pub(crate) package: &'a FoundPackage,
     pub(crate) path: &'a str,
     layer: u32,
-    found_by: &'a str,
+    pub(crate) found_by: &'a str,
 }
 
 /// What the extractors found in the files that are still there.
@@ -208,7 +208,7 @@ fn assemble(
         // Names that fold to the same one are one package; it stays from the first of them on.
         known.layer = known.layer.min(layer);
     }
-    let mut packages: Vec<_> = packages.into_values().collect();
+    let mut packages = with_versions(packages.into_values().collect());
     for package in &mut packages {
         package.locations.sort();
         package.locations.dedup();
@@ -221,6 +221,27 @@ fn assemble(
     }
     packages.sort();
     packages
+}
+
+/// The lists of files of Perl name a distribution without its version. Where exactly one other find has the version, it is the
+/// same distribution, seen a second time.
+fn with_versions(packages: Vec<Package>) -> Vec<Package> {
+    let (mut without, mut with): (Vec<_>, Vec<_>) = packages
+        .into_iter()
+        .partition(|package| package.kind == PackageKind::Cpan && package.version.is_empty());
+    let mut positions: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    let distributions = with.iter().enumerate().filter(|(_, package)| package.kind == PackageKind::Cpan);
+    for (position, package) in distributions {
+        positions.entry(package.name.clone()).or_default().push(position);
+    }
+    without.retain_mut(|package| {
+        let Some([position]) = positions.get(&package.name).map(Vec::as_slice) else { return true };
+        let Some(known) = with.get_mut(*position) else { return true };
+        known.locations.append(&mut package.locations);
+        false
+    });
+    with.append(&mut without);
+    with
 }
 
 /// What another file says of a package.
@@ -243,7 +264,7 @@ struct PackageIdentity {
 impl PackageIdentity {
     fn new(package: &FoundPackage, purl: &str, owner: Option<&str>) -> Self {
         let folded_name = match package.kind {
-            hullmark_types::PackageKind::Pypi => fold_pypi_name(&package.name),
+            PackageKind::Pypi => fold_pypi_name(&package.name),
             _ => package.name.clone(),
         };
         Self {

@@ -353,3 +353,44 @@ fn links_that_grow_without_end_are_survived() {
     let codes = codes(&inventory(&[base, top]));
     assert_eq!(codes, ["gap limit-path-length"]);
 }
+
+#[test]
+fn packages_with_files_of_their_own_need_the_nearest() {
+    let gem = |name: &str, version: &str, needed: &str| {
+        format!(
+            "# stub: {name} {version} ruby lib\nGem::Specification.new do |s|\n s.add_dependency(%q<{needed}>)\nend\n"
+        )
+    };
+    let layer = alpine()
+        .file("one/specifications/a-1.0.gemspec", &gem("a", "1.0", "b"))
+        .file("one/specifications/b-1.0.gemspec", &gem("b", "1.0", "c"))
+        .file("two/specifications/a-2.0.gemspec", &gem("a", "2.0", "b"))
+        .file("two/specifications/b-2.0.gemspec", &gem("b", "2.0", "nothing"))
+        .file("ebin/x.app", "{application,x,[{vsn,\"1\"},{applications,[kernel]}]}.")
+        .file("k/ebin/kernel.app", "{application,kernel,[{vsn,\"9.0\"}]}.");
+    let inventory = inventory(&[layer]);
+    let needs: Vec<_> = inventory
+        .packages
+        .iter()
+        .filter(|package| !package.dependencies.is_empty())
+        .map(|package| format!("{} {} -> {}", package.name, package.version, package.dependencies.join(" ")))
+        .collect();
+    assert_eq!(needs, ["a 1.0 -> pkg:gem/b@1.0", "a 2.0 -> pkg:gem/b@2.0", "x 1 -> pkg:otp/kernel@9.0"]);
+}
+
+#[test]
+fn a_list_of_files_without_version_is_the_distribution_that_has_one() {
+    let layer = alpine()
+        .file("l/.meta/A-B-1.0/MYMETA.json", r#"{"name":"A-B","version":"1.0"}"#)
+        .file("l/auto/A/B/.packlist", "l/A/B.pm\n")
+        .file("l/auto/C/.packlist", "l/C.pm\n");
+    check(
+        &[layer],
+        &[
+            "apk musl 1-r0 since 0 in lib/apk/db/installed@0",
+            "cpan A-B 1.0 since 0 in l/.meta/A-B-1.0/MYMETA.json@0 l/auto/A/B/.packlist@0",
+            "cpan C  since 0 in l/auto/C/.packlist@0",
+        ],
+        &[],
+    );
+}
