@@ -23,6 +23,7 @@ mod nix_store;
 mod ownership;
 mod passing;
 mod program;
+mod provided;
 mod purl;
 mod requirements;
 mod root;

@@ -3,26 +3,43 @@
 use hullmark_types::{Distribution, PackageKind};
 
 use crate::FoundPackage;
+use crate::extractors::dpkg::VENDOR_PROPERTY;
 
 /// Addresses that vendors put into `Maintainer` of the packages in their own repositories. No distribution's package
 /// carries one of them, so a match is certain; elsewhere than in packages of rpm a vendor that is not listed is taken for the
 /// distribution.
 const VENDOR_ADDRESSES: &[&str] = &[
+    "<alpine-pkgs@sgerrand.com>",
+    "<bazel-dev@googlegroups.com>",
     "<build@hashicorp.com>",
     "<build@nodesource.com>",
     "<contact@grafana.com>",
     "<cudatools@nvidia.com>",
-    "<gpgsecurity@microsoft.com>",
+    "<corretto-team@amazon.com>",
+    "<dev@kubernetes.io>",
     "<info@elastic.co>",
+    "<info@percona.com>",
+    "<info@puppetlabs.com>",
+    "<info@rabbitmq.com>",
+    "<info@tailscale.com>",
     "<mongodb-dev@googlegroups.com>",
     "<mysql-build@oss.oracle.com>",
     "<nginx-packaging@f5.com>",
     "<nginx-packaging@nginx.com>",
     "<opensource+cli@github.com>",
     "<package@datadoghq.com>",
+    "<packager@zabbix.com>",
+    "<packages@confluent.io>",
+    "<packages@erlang-solutions.com>",
     "<packages@gitlab.com>",
     "<redis@redis.io>",
     "<support@docker.com>",
+    "<support@influxdata.com>",
+    "<support@newrelic.com>",
+    "<temurin-dev@eclipse.org>",
+    "<yarn@dan.cx>",
+    "@azul.com>",
+    "@microsoft.com>",
     "chrome-linux-packager@google.com",
     "support@gitlab.com",
 ];
@@ -68,6 +85,7 @@ pub(crate) fn is_third_party(package: &FoundPackage, distribution: Option<&Distr
     let vendor = package.vendor.as_deref().unwrap_or("");
     VENDOR_ADDRESSES.iter().any(|address| vendor.contains(address))
         || VERSION_MARKS.iter().any(|mark| package.version.contains(mark))
+        || package.properties.contains_key(VENDOR_PROPERTY)
         || NAME_PREFIXES.iter().any(|prefix| package.name.starts_with(prefix))
         || (package.kind == PackageKind::Rpm
             && distribution.is_some_and(|distribution| is_foreign_rpm(vendor, &distribution.id)))
@@ -109,6 +127,23 @@ mod tests {
             let vendor = Some(vendor.to_owned());
             let package = FoundPackage { vendor, ..FoundPackage::new(PackageKind::Deb, name, version) };
             assert_eq!(is_third_party(&package, None), expected, "{name} {version}");
+        }
+    }
+
+    #[test]
+    fn a_debian_package_that_names_its_vendor_is_no_package_of_the_distribution() {
+        for (line, expected) in
+            [("Vendor: Some Company", true), ("Vendor: none", true), ("Homepage: x", false)]
+        {
+            let text = format!("Package: x\nVersion: 1\nMaintainer: <a@b>\n{line}\n");
+            let file = crate::OpenFile { path: "var/lib/dpkg/status", bytes: text.as_bytes() };
+            let found = crate::extractors::dpkg::parse(&file);
+            assert_eq!(found.packages.len(), 1);
+            for package in &found.packages {
+                assert_eq!(is_third_party(package, None), expected, "{line}");
+                let vendor = if line.ends_with("Company") { "Some Company" } else { "<a@b>" };
+                assert_eq!(package.vendor.as_deref(), Some(vendor), "{line}");
+            }
         }
     }
 

@@ -33,6 +33,7 @@ const PATHS: &[&str] = &[
     "etc/os-release",
     "etc/redhat-release",
     "var/lib/rpm/rpmdb.sqlite",
+    "var/lib/rpm/rpmdb.sqlite-wal",
     "var/lib/rpmmanifest/container-manifest-2",
     "etc/apk/repositories",
     "etc/debian_version",

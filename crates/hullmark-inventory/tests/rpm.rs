@@ -513,6 +513,95 @@ fn a_package_with_a_malformed_list_of_files_is_listed() {
     check_damage("a package without name", "var/lib/rpm/Packages.db", &nameless, 1, &[said]);
 }
 
+/// The log of an SQLite database of which no page is in the database itself yet. Only the pages before `committed` are whole.
+fn log_of(database: &[u8], page: usize, committed: usize, big_endian: bool) -> Vec<u8> {
+    fn add(sum: &mut (u32, u32), bytes: &[u8], big_endian: bool) {
+        for pair in bytes.chunks(8) {
+            let number = |at: usize| {
+                let bytes = pair[at..at + 4].try_into().unwrap();
+                if big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+            };
+            sum.0 = sum.0.wrapping_add(number(0)).wrapping_add(sum.1);
+            sum.1 = sum.1.wrapping_add(number(4)).wrapping_add(sum.0);
+        }
+    }
+    let magic = if big_endian { 0x377f_0683 } else { 0x377f_0682 };
+    let numbers = [magic, 3_007_000, page as u32, 0, 0x1234_5678, 0x9abc_def0];
+    let mut log: Vec<u8> = numbers.iter().flat_map(|number: &u32| number.to_be_bytes()).collect();
+    let mut sum = (0, 0);
+    add(&mut sum, &log, big_endian);
+    log.extend([sum.0.to_be_bytes(), sum.1.to_be_bytes()].concat());
+    for (index, content) in database.chunks(page).enumerate() {
+        let commit = if index + 1 == committed { database.len() / page } else { 0 };
+        let head = [(index as u32 + 1).to_be_bytes(), (commit as u32).to_be_bytes()].concat();
+        add(&mut sum, &head, big_endian);
+        add(&mut sum, content, big_endian);
+        log.extend(head);
+        log.extend([0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde, 0xf0]);
+        log.extend([sum.0.to_be_bytes(), sum.1.to_be_bytes()].concat());
+        log.extend(content);
+    }
+    log
+}
+
+#[test]
+fn what_is_only_in_the_log_of_a_database_is_read() {
+    let headers = packages();
+    for (page, big_endian) in [(512, true), (4096, false), (65_536, true)] {
+        let database = rpm_sqlite(&headers, page);
+        let pages = database.len() / page;
+        let read = |log: &[u8]| parse(&OpenFile { path: "var/lib/rpm/rpmdb.sqlite-wal", bytes: log });
+        let whole = parse(&OpenFile { path: "var/lib/rpm/rpmdb.sqlite", bytes: &database });
+        let log = log_of(&database, page, pages, big_endian);
+        let mut found = read(&log);
+        assert_eq!(found.diagnostics.len(), 1);
+        assert_eq!(found.diagnostics[0].code, "package-database-log");
+        let mut expected = whole.packages.clone();
+        expected.sort();
+        found.packages.sort();
+        assert_eq!(found.packages, expected);
+        assert_eq!(found.owned.len(), whole.owned.len());
+        // What was never committed, and what follows a frame that is not whole, does not count.
+        assert!(read(&log_of(&database, page, 0, big_endian)).is_empty());
+        let mut torn = log.clone();
+        *torn.last_mut().unwrap() ^= 1;
+        assert!(read(&torn).is_empty());
+        assert!(read(&log[..log.len() - 1]).is_empty());
+        assert!(read(&log[..32]).is_empty());
+        assert_eq!(read(&log[..31]).diagnostics[0].code, "malformed-package-database");
+        assert!(read(&[]).is_empty());
+    }
+}
+
+#[test]
+fn the_log_that_sqlite_leaves_behind_is_read() {
+    let headers = packages();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("rpmdb.sqlite");
+    fs::write(&file, rpm_sqlite(&headers[..10], 4096)).unwrap();
+    let new = RpmHeader::new("new", "1", "1", "noarch").text(rpm_tag::VENDOR, &"v".repeat(30_000)).bytes();
+    fs::write(directory.path().join("new"), &new).unwrap();
+    let program = "import os, sqlite3, sys\n\
+        database = sqlite3.connect(sys.argv[1])\n\
+        database.execute('PRAGMA journal_mode=WAL')\n\
+        database.execute('INSERT INTO Packages (blob) VALUES (?)', (open(sys.argv[2], 'rb').read(),))\n\
+        database.commit()\n\
+        os._exit(0)";
+    let output =
+        Command::new("python3").args(["-c", program]).arg(&file).arg(directory.path().join("new")).output();
+    let Ok(output) = output else { return eprintln!("skipped: there is no python3") };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let log = fs::read(directory.path().join("rpmdb.sqlite-wal")).unwrap();
+    let found = parse(&OpenFile { path: "var/lib/rpm/rpmdb.sqlite-wal", bytes: &log });
+    assert!(found.packages.iter().any(|package| package.name == "new"), "{:?}", found.packages);
+    let database = fs::read(&file).unwrap();
+    let before = parse(&OpenFile { path: "var/lib/rpm/rpmdb.sqlite", bytes: &database });
+    assert!(before.packages.iter().all(|package| package.name != "new"));
+    for package in found.packages.iter().filter(|package| package.name != "new") {
+        assert!(before.packages.contains(package), "{}", package.name);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -523,6 +612,12 @@ proptest! {
         cut in proptest::option::of(any::<prop::sample::Index>()),
     ) {
         let mut stores = stores(&small_packages(6)[..]);
+        stores.push(Store {
+            name: "the log of SQLite".to_owned(),
+            path: "var/lib/rpm/rpmdb.sqlite-wal",
+            backend: "sqlite",
+            bytes: log_of(&rpm_sqlite(&small_packages(6), 512), 512, 30, false),
+        });
         let mut store = stores.swap_remove(which.index(stores.len()));
         for (position, value) in changes {
             // Most of what counts is near the beginning.

@@ -11,7 +11,7 @@ use hullmark_types::PackageKind;
 use crate::{Extraction, Extractor, FileFacts, OpenFile};
 
 pub(crate) use files::parse_list;
-pub(crate) use status::parse_stanzas;
+pub(crate) use status::{VENDOR_PROPERTY, parse_stanzas};
 
 const STATUS_DIRECTORY: &str = "var/lib/dpkg/status.d";
 const INFO_DIRECTORY: &str = "var/lib/dpkg/info";
@@ -37,7 +37,7 @@ impl Extractor for Dpkg {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn well_known_paths(&self) -> &'static [&'static str] {

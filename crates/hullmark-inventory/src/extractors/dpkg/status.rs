@@ -2,9 +2,16 @@
 
 use hullmark_types::{PackageKind, SourcePackage};
 
-use super::relations::{Provided, requirements};
+use super::relations::names;
+use crate::provided::Provided;
 use crate::text::{excerpt, lines, non_empty};
-use crate::{Extraction, FoundPackage, OpenFile};
+use crate::{Extraction, FoundPackage, OpenFile, Requirement};
+
+/// The property with what the field `Vendor` of a Debian package says. Distributions do not write the field.
+pub(crate) const VENDOR_PROPERTY: &str = "deb:vendor";
+
+/// What builders of packages write for a vendor when they are told none.
+const NO_VENDOR: &str = "none";
 
 /// Reads stanzas of `Field: value` lines, continued by lines that start with white space, that empty lines end.
 ///
@@ -43,6 +50,7 @@ pub(crate) fn parse_stanzas(file: &OpenFile<'_>, kind: PackageKind) -> Extractio
             "depends" => &mut stanza.depends,
             "pre-depends" => &mut stanza.pre_depends,
             "provides" => &mut stanza.provides,
+            "vendor" => &mut stanza.vendor,
             "license" => &mut stanza.license,
             "sourcename" => &mut stanza.source_name,
             _ => continue,
@@ -63,6 +71,7 @@ struct Stanza {
     source: Option<String>,
     architecture: Option<String>,
     maintainer: Option<String>,
+    vendor: Option<String>,
     depends: Option<String>,
     pre_depends: Option<String>,
     provides: Option<String>,
@@ -97,7 +106,7 @@ impl Stanza {
             let message = format!("`{}` is half-installed: its files may be there or not", excerpt(&name));
             found.note("half-installed-package", file.path, message);
         }
-        provided.add(self.provides.as_deref(), &name);
+        provided.add(self.provides.iter().flat_map(|text| names(text)), &name);
         let relations = self.pre_depends.iter().chain(&self.depends);
         let (source, details) = match kind {
             PackageKind::Deb => (
@@ -107,13 +116,16 @@ impl Stanza {
             // `Source` of opkg is where the package is built from, no name.
             _ => (self.source_name.map(|name| SourcePackage { name, version: version.clone() }), Vec::new()),
         };
+        let vendor = self.vendor.filter(|_| kind == PackageKind::Deb);
+        let requirement = |name: &str| Requirement { name: name.to_owned(), version: None };
         let package = FoundPackage {
             source,
             details,
             architecture: self.architecture,
-            vendor: self.maintainer,
             licenses: self.license.into_iter().collect(),
-            requires: relations.flat_map(|text| requirements(text)).collect(),
+            requires: relations.flat_map(|text| names(text)).map(requirement).collect(),
+            properties: vendor.iter().map(|vendor| (VENDOR_PROPERTY.to_owned(), vendor.clone())).collect(),
+            vendor: vendor.filter(|vendor| vendor != NO_VENDOR).or(self.maintainer),
             ..FoundPackage::new(kind, name, version)
         };
         found.add_package(file.path, package);

@@ -13,6 +13,7 @@ mod package;
 mod signature;
 mod sink;
 mod sqlite;
+mod wal;
 
 use hullmark_types::PackageKind;
 
@@ -23,12 +24,15 @@ const DATABASES: &[&str] = &[
     "usr/lib/sysimage/rpm/Packages",
     "usr/lib/sysimage/rpm/Packages.db",
     "usr/lib/sysimage/rpm/rpmdb.sqlite",
+    "usr/lib/sysimage/rpm/rpmdb.sqlite-wal",
     "usr/share/rpm/Packages",
     "usr/share/rpm/Packages.db",
     "usr/share/rpm/rpmdb.sqlite",
+    "usr/share/rpm/rpmdb.sqlite-wal",
     "var/lib/rpm/Packages",
     "var/lib/rpm/Packages.db",
     "var/lib/rpm/rpmdb.sqlite",
+    "var/lib/rpm/rpmdb.sqlite-wal",
     "var/lib/rpmmanifest/container-manifest-2",
 ];
 
@@ -57,8 +61,15 @@ impl Extractor for Rpm {
     }
 
     fn wants(&self, file: &FileFacts<'_>) -> bool {
-        matches!(file.file_name(), "Packages" | "Packages.db" | "rpmdb.sqlite" | "container-manifest-2")
-            && DATABASES.contains(&file.path)
+        let is_named = matches!(
+            file.file_name(),
+            "Packages" | "Packages.db" | "rpmdb.sqlite" | "rpmdb.sqlite-wal" | "container-manifest-2"
+        );
+        is_named && DATABASES.contains(&file.path)
+    }
+
+    fn version(&self) -> u32 {
+        2
     }
 
     fn max_file_size(&self) -> u64 {
@@ -78,7 +89,11 @@ pub fn parse(file: &OpenFile<'_>) -> Extraction {
     }
     let mut sink = sink::Sink::new(file.path, file.bytes.len());
     let bytes = file.bytes;
-    if bytes.starts_with(sqlite::MAGIC) {
+    if file.file_name().ends_with("-wal") {
+        if !bytes.is_empty() {
+            wal::read(bytes, &mut sink);
+        }
+    } else if bytes.starts_with(sqlite::MAGIC) {
         sqlite::read(bytes, &mut sink);
     } else if bytes.starts_with(ndb::MAGIC) {
         ndb::read(bytes, &mut sink);

@@ -77,6 +77,11 @@ impl<'a> Sink<'a> {
         }
     }
 
+    /// Says something of the store that makes nothing of it unreadable.
+    pub(super) fn note(&mut self, code: &str, message: impl Into<String>) {
+        self.found.note(code, self.path, message);
+    }
+
     /// Says that something of the store cannot be read.
     pub(super) fn broken(&mut self, message: impl Into<String>) {
         self.found.gap("malformed-package-database", self.path, message);

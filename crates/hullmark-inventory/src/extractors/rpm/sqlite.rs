@@ -1,7 +1,7 @@
 //! `rpmdb.sqlite`: the table `Packages` of an SQLite database (<https://www.sqlite.org/fileformat.html>), of which only what a
 //! table scan needs is read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::bytes::{Order, part};
 use super::sink::Sink;
@@ -21,6 +21,8 @@ pub(super) struct Pages<'a> {
     size: usize,
     /// Of each page, what is not reserved for others.
     usable: usize,
+    /// Where each page is, when they are not in their order.
+    starts: Option<BTreeMap<usize, usize>>,
 }
 
 /// What a row holds: the fields of its record, each a type and bytes.
@@ -49,10 +51,8 @@ pub(super) fn read(bytes: &[u8], sink: &mut Sink<'_>) {
         return;
     };
     pages.scan(root, sink, |sink, row, record| {
-        let blob =
-            fields(record).and_then(|fields| fields.into_iter().rev().find(|(kind, _)| is_blob(*kind)));
-        match blob {
-            Some((_, blob)) => sink.header(format_args!("row {row}"), blob),
+        match blob_of_package(record) {
+            Some(blob) => sink.header(format_args!("row {row}"), blob),
             None => sink.broken(format!("row {row} of table `{TABLE}` holds no package")),
         }
         true
@@ -67,11 +67,45 @@ impl<'a> Pages<'a> {
         };
         let usable = size.checked_sub(usize::from(*bytes.get(20)?))?;
         // A page of which less can be used has no room for a record.
-        (size.is_power_of_two() && size >= 512 && usable >= 480).then_some(Self { bytes, size, usable })
+        (is_page_size(size) && usable >= 480).then_some(Self { bytes, size, usable, starts: None })
+    }
+
+    /// The pages in a log; `starts` says where each is.
+    pub(super) fn of_log(bytes: &'a [u8], size: usize, starts: BTreeMap<usize, usize>) -> Self {
+        Self { bytes, size, usable: size, starts: Some(starts) }
     }
 
     fn page(&self, number: usize) -> Option<&'a [u8]> {
-        part(self.bytes, number.checked_sub(1)?.checked_mul(self.size)?, self.size)?.get(..self.usable)
+        let start = match &self.starts {
+            Some(starts) => *starts.get(&number)?,
+            None => number.checked_sub(1)?.checked_mul(self.size)?,
+        };
+        part(self.bytes, start, self.size)?.get(..self.usable)
+    }
+
+    /// How many records a page has, when it is a leaf of a table.
+    pub(super) fn leaf_length(&self, number: usize) -> usize {
+        let start = start_of_page(number);
+        match self.page(number) {
+            Some(page) if page.get(start) == Some(&LEAF) => {
+                Order::Big.short(page, start + 3).unwrap_or_default()
+            }
+            _ => 0,
+        }
+    }
+
+    /// One of the records of such a page, with the number of its row.
+    pub(super) fn leaf_record(
+        &self,
+        number: usize,
+        index: usize,
+        sink: &mut Sink<'_>,
+    ) -> Result<(u64, Vec<u8>), Broken> {
+        let page = self.page(number).unwrap_or_default();
+        match Order::Big.short(page, start_of_page(number) + 8 + 2 * index) {
+            Some(at) => self.record(page, at, sink),
+            None => Err(Broken::Malformed),
+        }
     }
 
     /// Gives the records of a table to `each`, with the number of their row, in the order of the tree, until it returns
@@ -97,8 +131,7 @@ impl<'a> Pages<'a> {
                 sink.broken(format!("page {number} is in the tree of the database twice"));
                 continue;
             }
-            // The first page begins with the header of the file.
-            let start = if number == 1 { FILE_HEADER } else { 0 };
+            let start = start_of_page(number);
             let count = Order::Big.short(page, start + 3).unwrap_or_default();
             let cell = |index: usize, header: usize| Order::Big.short(page, start + header + 2 * index);
             match page.get(start) {
@@ -114,15 +147,14 @@ impl<'a> Pages<'a> {
                 }
                 Some(&LEAF) => {
                     for index in 0..count {
-                        let record = cell(index, 8).map(|at| self.record(page, at, sink));
-                        match record {
-                            Some(Ok((row, record))) => {
+                        match self.leaf_record(number, index, sink) {
+                            Ok((row, record)) => {
                                 if !each(sink, row, &record) {
                                     return;
                                 }
                             }
-                            Some(Err(Broken::Limit)) => return,
-                            Some(Err(Broken::Malformed)) | None => {
+                            Err(Broken::Limit) => return,
+                            Err(Broken::Malformed) => {
                                 sink.broken(format!("record {index} of page {number} is malformed"));
                             }
                         }
@@ -167,9 +199,28 @@ impl<'a> Pages<'a> {
     }
 }
 
-enum Broken {
+/// Why there is no record.
+pub(super) enum Broken {
+    /// Enough was read.
     Limit,
+    /// It is malformed, or not all there.
     Malformed,
+}
+
+/// Where the content of a page begins: the first has the header of the file before it.
+fn start_of_page(number: usize) -> usize {
+    if number == 1 { FILE_HEADER } else { 0 }
+}
+
+/// Whether pages may have this size.
+pub(super) fn is_page_size(size: usize) -> bool {
+    size.is_power_of_two() && (512..=65_536).contains(&size)
+}
+
+/// The header of a package in a record of the table of packages.
+pub(super) fn blob_of_package(record: &[u8]) -> Option<&[u8]> {
+    let fields = fields(record)?;
+    fields.into_iter().rev().find(|(kind, _)| is_blob(*kind)).map(|(_, blob)| blob)
 }
 
 /// A number of one to nine bytes, and where it ends.
