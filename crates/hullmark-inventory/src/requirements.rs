@@ -11,6 +11,9 @@ use crate::purl::package_url;
 /// How many files on either side of a file are looked at for one that is near.
 const NEIGHBOURS: usize = 8;
 
+/// The most versions of one package that a requirement without a version stands for.
+const MAX_VERSIONS: usize = 16;
+
 /// Kind, and name without what does not count in it.
 type Name = (PackageKind, String);
 
@@ -48,6 +51,10 @@ impl<'a> Requirements<'a> {
                 }
             }
         }
+        for versions in listed.values_mut() {
+            versions.sort_unstable();
+            versions.dedup();
+        }
         let mut near: BTreeMap<_, Vec<Known<'a>>> = BTreeMap::new();
         for found in packages.iter().filter(|found| extractors.contains(found.found_by)) {
             if let Some(purl) = package_url(found.package, distribution) {
@@ -69,9 +76,16 @@ impl<'a> Requirements<'a> {
         for requirement in &package.requires {
             let wanted = name(package.kind, &requirement.name);
             let fits = |version: &str| requirement.version.as_ref().is_none_or(|wanted| wanted == version);
-            let known = self.listed.get(&(found.path, wanted.clone())).into_iter().flatten();
+            let known = self.listed.get(&(found.path, wanted.clone())).map(Vec::as_slice).unwrap_or_default();
+            // In the order of the versions those that fit follow each other.
+            let first = match &requirement.version {
+                Some(wanted) => known.partition_point(|(version, _)| *version < wanted.as_str()),
+                None => 0,
+            };
+            let fitting =
+                known.iter().skip(first).take_while(|(version, _)| fits(version)).take(MAX_VERSIONS);
             let before = purls.len();
-            purls.extend(known.filter(|(version, _)| fits(version)).map(|(_, purl)| purl.clone()));
+            purls.extend(fitting.map(|(_, purl)| purl.clone()));
             if purls.len() == before
                 && self.scattered.contains(found.path)
                 && let Some(known) = self.near.get(&(found.found_by, wanted))

@@ -24,8 +24,8 @@ pub(crate) fn non_empty(text: &str) -> Option<String> {
 
 /// Cuts the text to at most `length` bytes.
 pub(crate) fn cut(text: &mut String, length: usize) {
-    let end = (0..=length).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     if text.len() > length {
+        let end = (0..=length).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         text.truncate(end);
     }
 }

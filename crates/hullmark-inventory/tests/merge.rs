@@ -394,3 +394,14 @@ fn a_list_of_files_without_version_is_the_distribution_that_has_one() {
         &[],
     );
 }
+
+#[test]
+fn a_name_with_very_many_versions_stands_for_a_few() {
+    let list: Vec<_> = (0..20_000)
+        .map(|number| format!(r#"{{"name":"a/b","version":"{number}","require":{{"a/b":"*"}}}}"#))
+        .collect();
+    let layer = alpine().file("vendor/composer/installed.json", &format!("[{}]", list.join(",")));
+    let inventory = inventory(&[layer]);
+    assert_eq!(inventory.packages.len(), 20_001);
+    assert!(inventory.packages.iter().all(|package| package.dependencies.len() <= 16));
+}

@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 use crate::text::{excerpt, non_empty};
 use crate::{Extraction, Extractor, FileFacts, FoundPackage, OpenFile, Requirement};
 
+/// Of many packages that provide one interface so many are enough.
+const MAX_PROVIDERS: usize = 16;
+
 /// Reads Composer's list of what it installed.
 pub struct Composer;
 
@@ -101,14 +104,12 @@ fn providers(list: &[Value]) -> BTreeMap<String, Vec<String>> {
     let mut providers: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for entry in list {
         let Some(name) = text(entry, "name") else { continue };
-        providers.entry(name.to_lowercase()).or_default().push(name.clone());
-        for key in ["replace", "provide"] {
-            for other in object(entry, key).into_iter().flat_map(Map::keys) {
-                let names = providers.entry(other.to_lowercase()).or_default();
-                // Of many that provide one interface the first few are enough.
-                if !names.contains(&name) && names.len() < 16 {
-                    names.push(name.clone());
-                }
+        let others =
+            ["replace", "provide"].into_iter().filter_map(|key| object(entry, key)).flat_map(Map::keys);
+        for provided in std::iter::once(&name).chain(others) {
+            let names = providers.entry(provided.to_lowercase()).or_default();
+            if !names.contains(&name) && names.len() < MAX_PROVIDERS {
+                names.push(name.clone());
             }
         }
     }

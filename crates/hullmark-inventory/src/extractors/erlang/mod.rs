@@ -81,7 +81,11 @@ impl Extractor for Erlang {
     }
 
     fn summary(&self) -> &'static str {
-        "Applications of Erlang and Elixir, from `ebin/NAME.app`, and the run-time system from `releases/RELEASES` and `releases/**/*.rel`; those of Erlang/OTP and Elixir themselves as `otp`, others as `hex`"
+        "Applications of Erlang and Elixir, from `ebin/NAME.app` and `hex_metadata.config`, and the run-time system from `releases/RELEASES` and `releases/**/*.rel`; those of Erlang/OTP and Elixir themselves as `otp`, others as `hex`"
+    }
+
+    fn version(&self) -> u32 {
+        2
     }
 
     fn kinds(&self) -> &'static [PackageKind] {
@@ -100,6 +104,7 @@ impl Extractor for Erlang {
         let parent = |nth: usize| file.directory().rsplit('/').nth(nth);
         match file.file_name() {
             "RELEASES" => parent(0) == Some("releases"),
+            "hex_metadata.config" => matches!(parent(1), Some("deps" | "lib")),
             name if name.ends_with(".app") => parent(0) == Some("ebin"),
             name if name.ends_with(".rel") => parent(0) == Some("releases") || parent(1) == Some("releases"),
             _ => false,
@@ -108,18 +113,19 @@ impl Extractor for Erlang {
 
     fn extract(&self, file: &OpenFile<'_>) -> Extraction {
         let mut found = Extraction::default();
-        let term = match term::parse(file.bytes) {
-            Ok(term) => term,
-            Err(error) => {
-                found.gap(
-                    "malformed-package-metadata",
-                    file.path,
-                    format!("it is not a term of Erlang: {error}"),
-                );
-                return found;
+        let (terms, problem) = term::parse(file.bytes);
+        if let Some(problem) = &problem {
+            let message = format!("it is not made of terms of Erlang: {problem}");
+            found.gap("malformed-package-metadata", file.path, message);
+        }
+        let Some(term) = terms.first() else {
+            if problem.is_none() {
+                found.gap("malformed-package-metadata", file.path, "it is empty");
             }
+            return found;
         };
         match file.file_name() {
+            "hex_metadata.config" => hex(&mut found, file, &terms),
             "RELEASES" => {
                 for release in term.elements() {
                     add_runtime(&mut found, file.path, release.elements().get(3));
@@ -129,7 +135,7 @@ impl Extractor for Erlang {
                 let runtime = term.elements().get(2).and_then(|runtime| runtime.elements().get(1));
                 add_runtime(&mut found, file.path, runtime);
             }
-            _ => application(&mut found, file, &term),
+            _ => application(&mut found, file, term),
         }
         found
     }
@@ -177,6 +183,38 @@ fn application(found: &mut Extraction, file: &OpenFile<'_>, term: &Term) {
             .map(|name| Requirement { name: name.to_owned(), version: None })
             .collect(),
         ..package(name, &version.unwrap_or_default())
+    };
+    found.add_package(file.path, package);
+}
+
+/// What Hex says of a package that Mix or rebar3 fetched: `{<<"name">>, <<"plug">>}.`, and so on.
+fn hex(found: &mut Extraction, file: &OpenFile<'_>, terms: &[Term]) {
+    let fact = |terms: &'_ [Term], key: &str| {
+        terms.iter().position(|term| term.elements().first().and_then(Term::text) == Some(key))
+    };
+    let value = |key: &str| fact(terms, key).and_then(|position| terms.get(position)?.elements().get(1));
+    let text = |key: &str| value(key).and_then(Term::text).and_then(non_empty);
+    let (Some(name), Some(version)) = (text("name"), text("version")) else {
+        let message = "it does not say both name and version of the package";
+        return found.gap("malformed-package-metadata", file.path, message);
+    };
+    let licenses = value("licenses").into_iter().flat_map(Term::elements).filter_map(Term::text);
+    // Each requirement is a list with its name among others, or, as was once usual, a pair of name and list.
+    let needed = value("requirements").into_iter().flat_map(Term::elements).filter_map(|requirement| {
+        let elements = requirement.elements();
+        match (elements.first()?.text(), fact(elements, "name")) {
+            (Some(name), _) => Some(name),
+            (None, position) => elements.get(position?)?.elements().get(1)?.text(),
+        }
+    });
+    let needed: BTreeSet<&str> = needed.collect();
+    let package = FoundPackage {
+        licenses: licenses.filter_map(non_empty).collect(),
+        requires: needed
+            .into_iter()
+            .map(|name| Requirement { name: name.to_owned(), version: None })
+            .collect(),
+        ..FoundPackage::new(PackageKind::Hex, name, version)
     };
     found.add_package(file.path, package);
 }

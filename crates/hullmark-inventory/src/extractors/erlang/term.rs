@@ -31,11 +31,27 @@ impl Term {
     }
 }
 
-/// The first term of the file. The error says what is wrong, and where.
-pub(super) fn parse(bytes: &[u8]) -> Result<Term, String> {
-    let mut open: Vec<(u8, Vec<Term>)> = Vec::new();
-    let mut position = 0;
+/// The terms of the file, each of which a full stop ends; with an error, those before it. The error says what is wrong, and where.
+pub(super) fn parse(bytes: &[u8]) -> (Vec<Term>, Option<String>) {
+    let mut terms = Vec::new();
+    let mut position = skip(bytes, 0);
     let mut count = 0;
+    while position < bytes.len() {
+        match one(bytes, position, &mut count) {
+            Ok((term, end)) => {
+                terms.push(term);
+                let end = skip(bytes, end);
+                position = skip(bytes, end + usize::from(bytes.get(end) == Some(&b'.')));
+            }
+            Err(problem) => return (terms, Some(problem)),
+        }
+    }
+    (terms, None)
+}
+
+/// The term at `position`, and where it ends.
+fn one(bytes: &[u8], mut position: usize, count: &mut usize) -> Result<(Term, usize), String> {
+    let mut open: Vec<(u8, Vec<Term>)> = Vec::new();
     loop {
         position = skip(bytes, position);
         let Some(byte) = bytes.get(position).copied() else {
@@ -78,13 +94,13 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Term, String> {
             }
         };
         if let Some(term) = complete {
-            count += 1;
-            if count > MAX_TERMS {
+            *count += 1;
+            if *count > MAX_TERMS {
                 return Err(format!("more than {MAX_TERMS} terms"));
             }
             match open.last_mut() {
                 Some((_, elements)) => elements.push(term),
-                None => return Ok(term),
+                None => return Ok((term, position)),
             }
         }
     }
@@ -154,31 +170,37 @@ mod tests {
 
     #[test]
     fn terms_are_read() {
-        let term =
-            parse(b"%% a comment\n{a, 'B c', \"d\\\"e\", [1, -2.5, x@y], #{k => <<\"v\">>}}.\n").unwrap();
+        let file = b"%% a comment\n{a, 'B c', \"d\\\"e\", [1, -2.5, x@y], #{k => <<\"v\">>}}.\nb.\n% end";
+        let (terms, problem) = parse(file);
+        assert_eq!(problem, None);
         assert_eq!(
-            term,
-            Term::Several(vec![
-                text("a"),
-                text("B c"),
-                text("d\"e"),
-                Term::Several(vec![text("1"), text("-2.5"), text("x@y")]),
-                Term::Several(vec![text("k"), text("v")]),
-            ])
+            terms,
+            [
+                Term::Several(vec![
+                    text("a"),
+                    text("B c"),
+                    text("d\"e"),
+                    Term::Several(vec![text("1"), text("-2.5"), text("x@y")]),
+                    Term::Several(vec![text("k"), text("v")]),
+                ]),
+                text("b."),
+            ]
         );
     }
 
     #[test]
     fn what_is_wrong_is_said_with_its_place() {
         for (bytes, expected) in [
-            ("", "it ends at byte 0 within a term"),
             ("{a,", "it ends at byte 3 within a term"),
             ("{a]", "`]` closes nothing at byte 2"),
             ("{\"a", "the text at byte 1 has no end"),
             (",", "no term begins at byte 0"),
+            ("{a}. {b", "it ends at byte 7 within a term"),
         ] {
-            assert_eq!(parse(bytes.as_bytes()).unwrap_err(), expected, "{bytes}");
+            assert_eq!(parse(bytes.as_bytes()).1.unwrap(), expected, "{bytes}");
         }
-        assert!(parse(&b"[".repeat(100)).unwrap_err().starts_with("more than 32 terms within"));
+        assert_eq!(parse(b"{a}. {b").0, [Term::Several(vec![text("a")])]);
+        assert_eq!(parse(b""), (vec![], None));
+        assert!(parse(&b"[".repeat(100)).1.unwrap().starts_with("more than 32 terms within"));
     }
 }
