@@ -51,6 +51,7 @@ const PATHS: &[&str] = &[
     "usr/lib/erlang/lib/x-1/ebin/x.app",
     "usr/lib/erlang/releases/RELEASES",
     "app/deps/x/hex_metadata.config",
+    "app/plugins/x-1.ez",
     "app/releases/1/x.rel",
     "usr/lib/luarocks/rocks-5.4/x/1-1/x-1-1.rockspec",
     "usr/share/php/.registry/x.reg",

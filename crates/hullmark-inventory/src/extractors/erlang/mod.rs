@@ -2,6 +2,7 @@
 //! (<https://www.erlang.org/doc/apps/kernel/app.html>), and the resource files of releases, which tell the version of the
 //! run-time system.
 
+mod archive;
 mod term;
 
 use std::collections::BTreeSet;
@@ -81,11 +82,11 @@ impl Extractor for Erlang {
     }
 
     fn summary(&self) -> &'static str {
-        "Applications of Erlang and Elixir, from `ebin/NAME.app` and `hex_metadata.config`, and the run-time system from `releases/RELEASES` and `releases/**/*.rel`; those of Erlang/OTP and Elixir themselves as `otp`, others as `hex`"
+        "Applications of Erlang and Elixir, from `ebin/NAME.app`, also in archives (`*.ez`), and `hex_metadata.config`, and the run-time system from `releases/RELEASES` and `releases/**/*.rel`; those of Erlang/OTP and Elixir themselves as `otp`, others as `hex`"
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn kinds(&self) -> &'static [PackageKind] {
@@ -96,16 +97,13 @@ impl Extractor for Erlang {
         true
     }
 
-    fn max_file_size(&self) -> u64 {
-        4 * 1024 * 1024
-    }
-
     fn wants(&self, file: &FileFacts<'_>) -> bool {
         let parent = |nth: usize| file.directory().rsplit('/').nth(nth);
         match file.file_name() {
             "RELEASES" => parent(0) == Some("releases"),
             "hex_metadata.config" => matches!(parent(1), Some("deps" | "lib")),
             name if name.ends_with(".app") => parent(0) == Some("ebin"),
+            name if name.ends_with(".ez") => true,
             name if name.ends_with(".rel") => parent(0) == Some("releases") || parent(1) == Some("releases"),
             _ => false,
         }
@@ -113,17 +111,12 @@ impl Extractor for Erlang {
 
     fn extract(&self, file: &OpenFile<'_>) -> Extraction {
         let mut found = Extraction::default();
-        let (terms, problem) = term::parse(file.bytes);
-        if let Some(problem) = &problem {
-            let message = format!("it is not made of terms of Erlang: {problem}");
-            found.gap("malformed-package-metadata", file.path, message);
-        }
-        let Some(term) = terms.first() else {
-            if problem.is_none() {
-                found.gap("malformed-package-metadata", file.path, "it is empty");
-            }
+        if file.file_name().ends_with(".ez") {
+            archive::read(&mut found, file);
             return found;
-        };
+        }
+        let terms = read_terms(&mut found, file.path, None, file.bytes);
+        let Some(term) = terms.first() else { return found };
         match file.file_name() {
             "hex_metadata.config" => hex(&mut found, file, &terms),
             "RELEASES" => {
@@ -135,10 +128,29 @@ impl Extractor for Erlang {
                 let runtime = term.elements().get(2).and_then(|runtime| runtime.elements().get(1));
                 add_runtime(&mut found, file.path, runtime);
             }
-            _ => application(&mut found, file, term),
+            _ => application(&mut found, file.path, None, term),
         }
         found
     }
+}
+
+/// Reports that a file, or a member of an archive, cannot be read.
+fn malformed(found: &mut Extraction, path: &str, inside: Option<&str>, problem: &str) {
+    let subject = inside.map_or_else(|| "it".to_owned(), |inside| format!("`{}`", excerpt(inside)));
+    found.gap("malformed-package-metadata", path, format!("{subject} {problem}"));
+}
+
+/// The terms of a file; what is wrong with it is reported.
+fn read_terms(found: &mut Extraction, path: &str, inside: Option<&str>, bytes: &[u8]) -> Vec<Term> {
+    let (terms, problem) = term::parse(bytes);
+    match problem {
+        Some(problem) => {
+            malformed(found, path, inside, &format!("is not made of terms of Erlang: {problem}"));
+        }
+        None if terms.is_empty() => malformed(found, path, inside, "is empty"),
+        None => {}
+    }
+    terms
 }
 
 /// A package of the application. Erlang/OTP says of its own what they are; of the others the name is that of the application,
@@ -154,14 +166,12 @@ fn package(name: &str, version: &str) -> FoundPackage {
 }
 
 /// `{application, NAME, [{vsn, VERSION}, ...]}`.
-fn application(found: &mut Extraction, file: &OpenFile<'_>, term: &Term) {
+fn application(found: &mut Extraction, path: &str, inside: Option<&str>, term: &Term) {
     let (name, facts) = match term.elements() {
         [Term::Text(kind), Term::Text(name), facts] if kind == "application" && !name.is_empty() => {
             (name, facts)
         }
-        _ => {
-            return found.gap("malformed-package-metadata", file.path, "it does not describe an application");
-        }
+        _ => return malformed(found, path, inside, "does not describe an application"),
     };
     let fact = |key: &str| {
         facts.elements().iter().find_map(|fact| match fact.elements() {
@@ -172,7 +182,7 @@ fn application(found: &mut Extraction, file: &OpenFile<'_>, term: &Term) {
     let version = fact("vsn").and_then(Term::text).and_then(non_empty);
     if version.is_none() {
         let message = format!("`{}` has no version", excerpt(name));
-        found.note("package-without-version", file.path, message);
+        found.note("package-without-version", path, message);
     }
     let texts = |key: &str| fact(key).into_iter().flat_map(Term::elements).filter_map(Term::text);
     let needed: BTreeSet<&str> = texts("applications").chain(texts("included_applications")).collect();
@@ -182,9 +192,10 @@ fn application(found: &mut Extraction, file: &OpenFile<'_>, term: &Term) {
             .into_iter()
             .map(|name| Requirement { name: name.to_owned(), version: None })
             .collect(),
+        inside: inside.map(str::to_owned),
         ..package(name, &version.unwrap_or_default())
     };
-    found.add_package(file.path, package);
+    found.add_package(path, package);
 }
 
 /// What Hex says of a package that Mix or rebar3 fetched: `{<<"name">>, <<"plug">>}.`, and so on.
@@ -229,10 +240,32 @@ fn add_runtime(found: &mut Extraction, path: &str, version: Option<&Term>) {
 
 #[cfg(test)]
 mod tests {
-    use super::BUNDLED;
+    use super::*;
+    use crate::zip::tests::archive;
 
     #[test]
     fn bundled_applications_are_sorted() {
         assert!(BUNDLED.is_sorted());
+    }
+
+    #[test]
+    fn applications_in_archives_are_read() {
+        let application = b"{application,lamp,[{vsn,\"1.2.0\"},{applications,[kernel]}]}.";
+        let bytes = archive(&[
+            ("lamp-1.2.0/ebin/lamp.app", application, true),
+            ("lamp-1.2.0/ebin/lamp.beam", b"FOR1", false),
+            ("lamp-1.2.0/priv/other.app", b"text", false),
+            ("wick/ebin/wick.app", b"{", false),
+        ]);
+        let found = Erlang.extract(&OpenFile { path: "plugins/lamp-1.2.0.ez", bytes: &bytes });
+        let [lamp] = found.packages.as_slice() else { panic!("{found:?}") };
+        assert_eq!((lamp.name.as_str(), lamp.version.as_str()), ("lamp", "1.2.0"));
+        assert_eq!(lamp.inside.as_deref(), Some("lamp-1.2.0/ebin/lamp.app"));
+        let messages: Vec<_> =
+            found.diagnostics.iter().map(|diagnostic| diagnostic.message.as_str()).collect();
+        let expected = "`wick/ebin/wick.app` is not made of terms of Erlang: it ends at byte 1 within a term";
+        assert_eq!(messages, [expected]);
+        let broken = Erlang.extract(&OpenFile { path: "x.ez", bytes: b"PK" });
+        assert_eq!(broken.diagnostics[0].code, "malformed-archive");
     }
 }
