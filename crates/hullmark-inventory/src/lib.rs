@@ -20,6 +20,7 @@ mod known;
 mod layer;
 mod merge;
 mod nix_store;
+mod nuget;
 mod ownership;
 mod passing;
 mod program;

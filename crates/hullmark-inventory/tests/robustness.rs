@@ -61,6 +61,9 @@ const PATHS: &[&str] = &[
     "usr/lib/ghc/package.conf.d/x-1.conf",
     "root/.opam/5/.opam-switch/packages/x.1/opam",
     "root/.julia/packages/x/abcde/Project.toml",
+    "gradle.lockfile",
+    "packages.lock.json",
+    "obj/project.assets.json",
     "usr/bin/x",
     "",
 ];
