@@ -42,7 +42,7 @@ pub use extraction::{
     OwnedFiles, Requirement,
 };
 pub use extractor::{DEFAULT_MAX_FILE_SIZE, Evidence, Extractor, FileFacts, HEAD_LENGTH, OpenFile, Passing};
-pub use extractors::{extractor_set_version, reference_table};
+pub use extractors::{extractor_set_version, recognised_programs, reference_table};
 pub use layer::{LayerCollector, LayerInventory};
 pub use merge::merge;
 pub use view::{DeletedEntry, MergedView, Removal, ViewEntry, ViewKind};

@@ -162,6 +162,11 @@ fn assemble(
             );
             continue;
         };
+        let owner = owners.get(found.path).and_then(|owner| system.purl(*owner)).map(str::to_owned);
+        if package.kind == PackageKind::Generic && owner.is_some() {
+            // What the package manager of the distribution installed, it knows better.
+            continue;
+        }
         let ecosystem = ecosystem(package, distribution);
         if package.kind.is_operating_system() && is_third_party(package, distribution) {
             let message = format!(
@@ -172,7 +177,6 @@ fn assemble(
             );
             said.insert(Diagnostic::note("third-party-package", found.path, message).in_layer(found.layer));
         }
-        let owner = owners.get(found.path).and_then(|owner| system.purl(*owner)).map(str::to_owned);
         let location =
             Location { path: found.path.to_owned(), layer: found.layer, inside: package.inside.clone() };
         let layer = root.since(package.kind, &package.name, &package.version).unwrap_or(found.layer);

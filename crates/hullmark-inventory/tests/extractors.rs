@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use hullmark_inventory::extractors::ALL;
 use hullmark_inventory::{
-    Extraction, Extractor, FileFacts, OpenFile, extractor_set_version, reference_table,
+    Extraction, Extractor, FileFacts, OpenFile, extractor_set_version, recognised_programs, reference_table,
 };
 use hullmark_testkit::{golden, workspace_root};
 
@@ -114,8 +114,10 @@ fn each_extractor_declares_what_its_fixtures_hold() {
 #[test]
 fn the_reference_is_fresh() {
     let made = format!(
-        "# Extractors\n\nMade from the list in `crates/hullmark-inventory/src/extractors/mod.rs`.\n\n{}",
-        reference_table()
+        "# Extractors\n\nMade from the list in `crates/hullmark-inventory/src/extractors/mod.rs`.\n\n{}\n\
+         ## Recognised programs\n\nWhat `classifiers` recognises: {}.\n",
+        reference_table(),
+        recognised_programs().join(", ")
     );
     golden(&workspace_root().join("docs/reference/extractors.md"), &made);
 }

@@ -405,3 +405,21 @@ fn a_name_with_very_many_versions_stands_for_a_few() {
     assert_eq!(inventory.packages.len(), 20_001);
     assert!(inventory.packages.iter().all(|package| package.dependencies.len() <= 16));
 }
+
+#[test]
+fn a_program_that_a_package_of_the_distribution_installed_is_that_package() {
+    let program = "\u{7f}ELF\0\0err\x007.2.6\0";
+    let status =
+        "Package: redis-server\nStatus: install ok installed\nVersion: 5:7.2.6-1\nArchitecture: amd64\n\n";
+    let base = || {
+        Layer::new()
+            .file("etc/os-release", "ID=debian\nVERSION_ID=12\n")
+            .file("usr/local/bin/redis-server", program)
+    };
+    let recognised = "generic redis 7.2.6 since 0 in usr/local/bin/redis-server@0";
+    check(&[base()], &[recognised], &["gap package-database-missing"]);
+    let installed = base().file("usr/bin/redis-server", program).file("var/lib/dpkg/status", status);
+    let owned = installed.file("var/lib/dpkg/info/redis-server.list", "/.\n/usr/bin/redis-server\n");
+    let package = "deb redis-server 5:7.2.6-1 since 0 in var/lib/dpkg/status@0";
+    check(&[owned], &[package, recognised], &[]);
+}

@@ -12,6 +12,8 @@ use proptest::prelude::*;
 /// Paths that reach each branch of each extractor.
 const PATHS: &[&str] = &[
     "app/x.jar",
+    "usr/local/bin/python3.11",
+    "usr/local/go/VERSION",
     "lib/apk/db/installed",
     "var/lib/dpkg/status",
     "var/lib/dpkg/status.d/x.md5sums",

@@ -17,6 +17,7 @@ macro_rules! extractors {
 extractors! {
     apk::Apk,
     chisel::Chisel,
+    classifiers::Classifiers,
     composer::Composer,
     dpkg::Dpkg,
     erlang::Erlang,
@@ -92,4 +93,9 @@ pub fn reference_table() -> String {
         ));
     }
     table
+}
+
+/// The names of the programs that are recognised, sorted.
+pub fn recognised_programs() -> Vec<&'static str> {
+    classifiers::recognised()
 }
