@@ -4,13 +4,13 @@ use super::super::Classifier;
 
 /// One row for each.
 pub(in super::super) static ROWS: &[Classifier] = &[
-    Classifier::new("bun", &["bun"], &[r"Bun/(\d+\.\d+\.\d+)"], "bun:bun", (b"\0Bun/1.1.34\0", "1.1.34")),
+    Classifier::new("bun", &["bun"], &[r"Bun/(\d+\.\d+\.\d+)"], "bun:bun", (b"\x00Bun/1.1.34\x00", "1.1.34")),
     Classifier::new(
         "clang",
         &["clang*", "clang++*"],
         &[r"clang version (\d+\.\d+\.\d+)"],
         "llvm:clang",
-        (b"\0Debian clang version 14.0.6\0", "14.0.6"),
+        (b"\x00Debian clang version 14.0.6\x00", "14.0.6"),
     ),
     Classifier::new(
         "dart",
@@ -24,7 +24,7 @@ pub(in super::super) static ROWS: &[Classifier] = &[
         &["deno"],
         &[r"Deno/(\d+\.\d+\.\d+)"],
         "deno:deno",
-        (b"\0Deno/1.46.3\0", "1.46.3"),
+        (b"\x00Deno/1.46.3\x00", "1.46.3"),
     ),
     Classifier::new(
         "erlang",
@@ -38,7 +38,7 @@ pub(in super::super) static ROWS: &[Classifier] = &[
         &["cc1", "cc1plus", "lto1"],
         &[r"%d\.%d\.%d\x00(\d+\.\d+\.\d+)\x00"],
         "gnu:gcc",
-        (b"%d.%d.%d\012.2.0\0", "12.2.0"),
+        (b"%d.%d.%d\x0012.2.0\x00", "12.2.0"),
     ),
     Classifier::new(
         "go",
@@ -52,49 +52,49 @@ pub(in super::super) static ROWS: &[Classifier] = &[
         &["libjulia-internal"],
         &[r"__init__\x00(\d+\.\d+\.\d+)\x00verify"],
         "julialang:julia",
-        (b"__init__\01.10.4\0verify", "1.10.4"),
+        (b"__init__\x001.10.4\x00verify", "1.10.4"),
     ),
     Classifier::new(
         "lua",
         &["liblua*", "lua*"],
         &[r"Lua (5\.\d+\.\d+)  Copyright"],
         "lua:lua",
-        (b"\0Lua 5.4.4  Copyright (C) 1994-2022 Lua.org\0", "5.4.4"),
+        (b"\x00Lua 5.4.4  Copyright (C) 1994-2022 Lua.org\x00", "5.4.4"),
     ),
     Classifier::new(
         "luajit",
         &["libluajit", "luajit"],
         &[r"LuaJIT (\d+\.\d+\.(?:\d+(?:-beta\d+)?|ROLLING))"],
         "luajit:luajit",
-        (b"\0LuaJIT 2.1.0-beta3\0", "2.1.0-beta3"),
+        (b"\x00LuaJIT 2.1.0-beta3\x00", "2.1.0-beta3"),
     ),
     Classifier::new(
         "node",
         &["libnode", "node", "nodejs"],
         &[r"node\.js/v(\d+\.\d+\.\d+)"],
         "nodejs:node.js",
-        (b"\0node.js/v20.18.1\0", "20.18.1"),
+        (b"\x00node.js/v20.18.1\x00", "20.18.1"),
     ),
     Classifier::new(
         "ocaml",
         &["ocamlrun"],
         &[r"runtime, version (\d+\.\d+\.\d+)"],
         "ocaml:ocaml",
-        (b"The OCaml runtime, version 4.13.1\0", "4.13.1"),
+        (b"The OCaml runtime, version 4.13.1\x00", "4.13.1"),
     ),
     Classifier::new(
         "perl",
         &["libperl*", "perl*"],
         &[r"\x00v(5\.\d+\.\d+)\x00", r"/perl5?/(5\.\d+\.\d+)\x00"],
         "perl:perl",
-        (b"\0v5.36.0\0", "5.36.0"),
+        (b"\x00v5.36.0\x00", "5.36.0"),
     ),
     Classifier::new(
         "php",
         &["libphp*", "php*", "php-cgi*", "php-fpm*"],
         &[r"X-Powered-By: PHP/(\d+\.\d+\.\d+(?:(?:alpha|beta|RC)\d+)?)"],
         "php:php",
-        (b"\0X-Powered-By: PHP/8.2.26\0", "8.2.26"),
+        (b"\x00X-Powered-By: PHP/8.2.26\x00", "8.2.26"),
     ),
     Classifier::new(
         "pypy",
@@ -108,14 +108,14 @@ pub(in super::super) static ROWS: &[Classifier] = &[
         &["libpython*", "python*"],
         &[r"\x00([23]\.\d+\.\d+(?:(?:a|b|rc)\d+)?\+?)\x00"],
         "python:python",
-        (b"%s: '%s'\03.11.2\0", "3.11.2"),
+        (b"%s: '%s'\x003.11.2\x00", "3.11.2"),
     ),
     Classifier::new(
         "ruby",
         &["libruby*", "ruby*"],
         &[r"ruby (\d+\.\d+\.\d+)(?:p\d+|preview\d+|rc\d+|dev)? \(20\d\d-"],
         "ruby-lang:ruby",
-        (b"\0ruby 3.1.2p20 (2022-04-12 revision 4491bb740a)\0", "3.1.2"),
+        (b"\x00ruby 3.1.2p20 (2022-04-12 revision 4491bb740a)\x00", "3.1.2"),
     ),
     Classifier::new(
         "swift",
@@ -129,6 +129,6 @@ pub(in super::super) static ROWS: &[Classifier] = &[
         &["libtcl*"],
         &[r"\x00([89]\.\d+\.\d+)\x00"],
         "tcl:tcl",
-        (b"\08.6.13\0", "8.6.13"),
+        (b"\x008.6.13\x00", "8.6.13"),
     ),
 ];
