@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hullmark_types::{Checksum, Confidence, Diagnostic, Distribution, PackageKind, SourcePackage};
 use serde::{Deserialize, Serialize};
 
+use crate::project::ProjectPart;
 use crate::text::{cut, excerpt};
 
 /// The most packages taken from one file.
@@ -155,6 +156,9 @@ pub struct Extraction {
     /// What the file says of a package that has it among its [`details`](FoundPackage::details).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Details>,
+    /// What a file of a project says that other files complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectPart>,
     /// What could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub diagnostics: Vec<Diagnostic>,
@@ -167,6 +171,7 @@ impl Extraction {
             && self.owned.is_empty()
             && self.distribution.is_none()
             && self.details.is_none()
+            && self.project.is_none()
             && self.diagnostics.is_empty()
     }
 
@@ -209,7 +214,8 @@ impl Extraction {
             let properties = details.properties.iter().map(|(key, value)| 64 + key.len() + value.len());
             size_of::<Details>() + licenses.sum::<usize>() + properties.sum::<usize>()
         });
-        let all = parts.chain(self.diagnostics.iter().map(said)).chain(details).sum::<usize>();
+        let project = self.project.as_ref().map(ProjectPart::weight);
+        let all = parts.chain(self.diagnostics.iter().map(said)).chain(details).chain(project).sum::<usize>();
         (size_of::<Self>() + all) as u64
     }
 

@@ -24,6 +24,7 @@ mod nuget;
 mod ownership;
 mod passing;
 mod program;
+mod project;
 mod provided;
 mod purl;
 mod requirements;
@@ -33,6 +34,7 @@ mod third_party;
 mod unsupported;
 mod view;
 mod visitor;
+mod xml;
 mod zip;
 
 pub use base::{BaseIndex, BaseIndexError, KnownBase, attribute_base};
@@ -45,5 +47,6 @@ pub use extractor::{DEFAULT_MAX_FILE_SIZE, Evidence, Extractor, FileFacts, HEAD_
 pub use extractors::{extractor_set_version, recognised_programs, reference_table};
 pub use layer::{LayerCollector, LayerInventory};
 pub use merge::merge;
+pub use project::ProjectPart;
 pub use view::{DeletedEntry, MergedView, Removal, ViewEntry, ViewKind};
 pub use visitor::{InventoryVisitor, build, build_with_profile};

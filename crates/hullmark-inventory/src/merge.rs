@@ -17,7 +17,7 @@ use crate::requirements::Requirements;
 use crate::root::{LiveFile, LiveNode, Root};
 use crate::text::excerpt;
 use crate::third_party::is_third_party;
-use crate::{Details, FoundPackage, OwnedFiles, distribution, nix_store, unsupported};
+use crate::{Details, FoundPackage, OwnedFiles, distribution, nix_store, project, unsupported};
 
 /// Merges the layers, base first, into the inventory of an image and its runtime profile.
 ///
@@ -49,6 +49,17 @@ pub fn merge<C: Borrow<LayerInventory>>(
         layer: one.layer,
         found_by: nix_store::NAME,
     }));
+    let completed = project::complete(&root);
+    for one in &completed {
+        let said_of = one.found.diagnostics.iter().cloned();
+        said.extend(said_of.map(|diagnostic| diagnostic.in_layer(one.layer)));
+        live.packages.extend(one.found.packages.iter().map(|package| Placed {
+            package,
+            path: one.path,
+            layer: one.layer,
+            found_by: one.found_by,
+        }));
+    }
     let (distribution, notes) = distribution::find(&root);
     said.extend(notes);
     let gaps = unsupported::gaps(root.nodes().map(|(path, node)| (path, node.layer)));
@@ -269,14 +280,15 @@ impl PackageIdentity {
     fn new(package: &FoundPackage, purl: &str, owner: Option<&str>) -> Self {
         let folded_name = match package.kind {
             PackageKind::Pypi => fold_pypi_name(&package.name),
+            // The case of a name does not count.
+            PackageKind::Nuget => package.name.to_lowercase(),
             _ => package.name.clone(),
         };
-        Self {
-            purl: purl.to_owned(),
-            folded_name,
-            source: package.source.clone(),
-            owner: owner.map(str::to_owned),
-        }
+        let purl = match package.kind {
+            PackageKind::Nuget => purl.to_lowercase(),
+            _ => purl.to_owned(),
+        };
+        Self { purl, folded_name, source: package.source.clone(), owner: owner.map(str::to_owned) }
     }
 }
 

@@ -82,7 +82,7 @@ fn some_fixture_of_each_extractor_has_a_result() {
             case.is_dir()
                 && extract_all(*extractor, &case)
                     .values()
-                    .any(|found| !found.packages.is_empty() || found.distribution.is_some())
+                    .any(|found| !found.packages.is_empty() || found.distribution.is_some() || found.project.is_some())
         });
         assert!(has_result, "{} finds nothing in its fixtures", extractor.name());
     }
@@ -100,6 +100,7 @@ fn each_extractor_declares_what_its_fixtures_hold() {
             }
             for found in extract_all(*extractor, &case).values() {
                 kinds.extend(found.packages.iter().map(|package| package.kind));
+                kinds.extend(found.project.iter().map(|part| part.kind()));
                 has_licenses |= found.packages.iter().any(|package| !package.licenses.is_empty())
                     || found.details.as_ref().is_some_and(|details| !details.licenses.is_empty());
             }

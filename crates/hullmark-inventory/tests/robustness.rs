@@ -64,6 +64,8 @@ const PATHS: &[&str] = &[
     "root/.opam/5/.opam-switch/packages/x.1/opam",
     "root/.julia/packages/x/abcde/Project.toml",
     "gradle.lockfile",
+    "packages.config",
+    "pom.xml",
     "packages.lock.json",
     "obj/project.assets.json",
     "usr/bin/x",
