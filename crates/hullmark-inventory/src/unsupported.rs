@@ -30,11 +30,6 @@ pub(crate) static UNSUPPORTED: &[UnsupportedKind] = &[
         evidence: |path| (path.contains("conda-meta/") && path.ends_with(".json")).then_some(path),
         sample: "opt/conda/conda-meta/numpy-1.26.0-py311.json",
     },
-    UnsupportedKind {
-        name: ".NET dependency lists",
-        evidence: |path| path.ends_with(".deps.json").then_some(path),
-        sample: "app/app.deps.json",
-    },
 ];
 
 /// One gap for each kind of which `paths` has evidence.

@@ -80,9 +80,9 @@ fn some_fixture_of_each_extractor_has_a_result() {
         let has_result = fs::read_dir(fixtures(*extractor)).unwrap().any(|entry| {
             let case = entry.unwrap().path();
             case.is_dir()
-                && extract_all(*extractor, &case)
-                    .values()
-                    .any(|found| !found.packages.is_empty() || found.distribution.is_some() || found.project.is_some())
+                && extract_all(*extractor, &case).values().any(|found| {
+                    !found.packages.is_empty() || found.distribution.is_some() || found.project.is_some()
+                })
         });
         assert!(has_result, "{} finds nothing in its fixtures", extractor.name());
     }

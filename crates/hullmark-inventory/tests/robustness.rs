@@ -12,6 +12,9 @@ use proptest::prelude::*;
 /// Paths that reach each branch of each extractor.
 const PATHS: &[&str] = &[
     "app/x.jar",
+    "app/x.deps.json",
+    "opt/java/release",
+    "app/x.node",
     "usr/local/bin/python3.11",
     "usr/local/go/VERSION",
     "lib/apk/db/installed",

@@ -19,6 +19,7 @@ extractors! {
     chisel::Chisel,
     classifiers::Classifiers,
     composer::Composer,
+    dotnet::Dotnet,
     dpkg::Dpkg,
     erlang::Erlang,
     flatpak::Flatpak,
@@ -27,6 +28,7 @@ extractors! {
     haskell::Haskell,
     homebrew::Homebrew,
     java::Java,
+    java_runtime::JavaRuntime,
     julia::Julia,
     lua::Lua,
     maven::Maven,
@@ -45,6 +47,7 @@ extractors! {
     r::R,
     rpm::Rpm,
     ruby::Ruby,
+    rust_binary::RustBinary,
     snap::Snap,
     wordpress::Wordpress,
 }
