@@ -41,16 +41,22 @@ pub(crate) fn package_url(package: &FoundPackage, distribution: Option<&Distribu
     if let Some(epoch) = epoch {
         url.add_qualifier("epoch", epoch).ok()?;
     }
-    // Gems of one version are built for several platforms; packages of Julia may share a name.
-    let qualifier = match package.kind {
-        PackageKind::Gem => Some(("platform", "gem:platform")),
-        PackageKind::Julia => Some(("uuid", "julia:uuid")),
-        _ => None,
+    // Packages of conda and gems of one version are built for several platforms; packages of Julia may share a name.
+    let qualifiers: &[(&str, &str)] = match package.kind {
+        PackageKind::Conda => &[
+            ("build", "conda:build"),
+            ("channel", "conda:channel"),
+            ("subdir", "conda:subdir"),
+            ("type", "conda:type"),
+        ],
+        PackageKind::Gem => &[("platform", "gem:platform")],
+        PackageKind::Julia => &[("uuid", "julia:uuid")],
+        _ => &[],
     };
-    if let Some((qualifier, property)) = qualifier
-        && let Some(value) = package.properties.get(property)
-    {
-        url.add_qualifier(qualifier, value.as_str()).ok()?;
+    for (qualifier, property) in qualifiers {
+        if let Some(value) = package.properties.get(*property) {
+            url.add_qualifier(*qualifier, value.as_str()).ok()?;
+        }
     }
     if is_system && let Some(architecture) = &package.architecture {
         url.add_qualifier("arch", architecture.as_str()).ok()?;

@@ -25,11 +25,6 @@ pub(crate) static UNSUPPORTED: &[UnsupportedKind] = &[
         },
         sample: "var/lib/snapd/snaps/core22_1122.snap",
     },
-    UnsupportedKind {
-        name: "Conda packages",
-        evidence: |path| (path.contains("conda-meta/") && path.ends_with(".json")).then_some(path),
-        sample: "opt/conda/conda-meta/numpy-1.26.0-py311.json",
-    },
 ];
 
 /// One gap for each kind of which `paths` has evidence.

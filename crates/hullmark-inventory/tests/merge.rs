@@ -423,3 +423,36 @@ fn a_program_that_a_package_of_the_distribution_installed_is_that_package() {
     let package = "deb redis-server 5:7.2.6-1 since 0 in var/lib/dpkg/status@0";
     check(&[owned], &[package, recognised], &[]);
 }
+
+#[test]
+fn packages_of_python_and_node_need_those_of_their_own_environment() {
+    let metadata =
+        |name: &str, version: &str| format!("Name: {name}\nVersion: {version}\nRequires-Dist: x.y (>=1)\n");
+    let node = |name: &str, version: &str| {
+        format!(r#"{{"name":"{name}","version":"{version}","dependencies":{{"b":"*"}}}}"#)
+    };
+    let layer = alpine()
+        .file("opt/one/site-packages/a-1.dist-info/METADATA", &metadata("a", "1"))
+        .file("opt/one/site-packages/x_y-1.dist-info/METADATA", "Name: x_y\nVersion: 1\n")
+        .file("opt/two/site-packages/a-2.dist-info/METADATA", &metadata("a", "2"))
+        .file("opt/two/site-packages/x_y-2.dist-info/METADATA", "Name: X.Y\nVersion: 2\n")
+        .file("app/node_modules/a/package.json", &node("a", "3.0.0"))
+        .file("app/node_modules/a/node_modules/b/package.json", &manifest("b", "1.0.0"))
+        .file("app/node_modules/b/package.json", &manifest("b", "2.0.0"))
+        .file("app/node_modules/c/package.json", &node("c", "1.0.0"));
+    let needed: Vec<_> = inventory(&[layer])
+        .packages
+        .into_iter()
+        .filter(|package| !package.dependencies.is_empty())
+        .map(|package| format!("{} needs {}", package.purl, package.dependencies.join(" ")))
+        .collect();
+    assert_eq!(
+        needed,
+        [
+            "pkg:npm/a@3.0.0 needs pkg:npm/b@1.0.0",
+            "pkg:npm/c@1.0.0 needs pkg:npm/b@2.0.0",
+            "pkg:pypi/a@1 needs pkg:pypi/x-y@1",
+            "pkg:pypi/a@2 needs pkg:pypi/x-y@2",
+        ]
+    );
+}

@@ -19,6 +19,7 @@ extractors! {
     chisel::Chisel,
     classifiers::Classifiers,
     composer::Composer,
+    conda::Conda,
     dotnet::Dotnet,
     dpkg::Dpkg,
     erlang::Erlang,
