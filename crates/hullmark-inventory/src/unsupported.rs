@@ -16,16 +16,14 @@ pub(crate) struct UnsupportedKind {
 }
 
 /// Kinds for which there is no extractor. A new extractor takes its line away.
-pub(crate) static UNSUPPORTED: &[UnsupportedKind] = &[
-    UnsupportedKind {
-        name: "packed snaps",
-        evidence: |path| {
-            let (directory, name) = path.rsplit_once('/')?;
-            (directory == "var/lib/snapd/snaps" && name.ends_with(".snap")).then_some(path)
-        },
-        sample: "var/lib/snapd/snaps/core22_1122.snap",
+pub(crate) static UNSUPPORTED: &[UnsupportedKind] = &[UnsupportedKind {
+    name: "packed snaps",
+    evidence: |path| {
+        let (directory, name) = path.rsplit_once('/')?;
+        (directory == "var/lib/snapd/snaps" && name.ends_with(".snap")).then_some(path)
     },
-];
+    sample: "var/lib/snapd/snaps/core22_1122.snap",
+}];
 
 /// One gap for each kind of which `paths` has evidence.
 pub(crate) fn gaps<'a>(paths: impl Iterator<Item = (&'a str, u32)>) -> Vec<Diagnostic> {

@@ -11,6 +11,9 @@ use proptest::prelude::*;
 
 /// Paths that reach each branch of each extractor.
 const PATHS: &[&str] = &[
+    "srv/x/model.safetensors",
+    "srv/x.gguf",
+    "hub/models--x--y/refs/main",
     "app/x.jar",
     "app/x.deps.json",
     "opt/java/release",
