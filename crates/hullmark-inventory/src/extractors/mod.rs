@@ -16,9 +16,12 @@ macro_rules! extractors {
 
 extractors! {
     apk::Apk,
+    bundler::Bundler,
     chisel::Chisel,
     classifiers::Classifiers,
+    cocoapods::Cocoapods,
     composer::Composer,
+    composer_lock::ComposerLock,
     conda::Conda,
     dotnet::Dotnet,
     dpkg::Dpkg,
@@ -46,12 +49,15 @@ extractors! {
     pear::Pear,
     perl::Perl,
     portage::Portage,
+    pub_lock::PubLock,
     python::Python,
     r::R,
     rpm::Rpm,
     ruby::Ruby,
     rust_binary::RustBinary,
     snap::Snap,
+    swift_resolved::SwiftResolved,
+    terraform_lock::TerraformLock,
     wordpress::Wordpress,
 }
 
