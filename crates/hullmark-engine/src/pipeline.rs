@@ -122,7 +122,7 @@ fn of_sbom(path: &Path, acquire: &Acquire<'_>) -> Result<Inventory, EngineError>
     File::open(path)
         .and_then(|file| file.take(MAX_SBOM + 1).read_to_end(&mut bytes))
         .map_err(|source| EngineError::SbomFile { path: path.to_owned(), source })?;
-    let inventory = hullmark_report::parse_cyclonedx(&bytes)
+    let inventory = hullmark_report::parse_sbom(&bytes)
         .map_err(|source| EngineError::Sbom { path: path.to_owned(), source })?;
     acquire.progress.inventory_taken(&inventory);
     Ok(inventory)

@@ -7,11 +7,15 @@ mod attribution;
 mod cyclonedx;
 mod format;
 mod json;
+mod license;
+mod needed;
 mod platforms;
 mod progress;
 mod sarif;
+mod sbom;
 mod schema;
 pub mod schema_parts;
+mod spdx;
 mod table;
 mod text;
 
@@ -22,9 +26,12 @@ use serde::{Deserialize, Serialize};
 
 pub use cyclonedx::{SbomError, cyclonedx, parse_cyclonedx};
 pub use format::{Format, UnknownFormat};
+pub use license::spdx_expression;
 pub use platforms::{PlatformReport, PlatformsReport, labels, write_platforms};
 pub use progress::{ProgressEvent, progress_schema};
+pub use sbom::{SbomFormat, UnknownSbomFormat, parse_sbom, write_sbom};
 pub use schema::{json_schema, platforms_schema};
+pub use spdx::{spdx_document, spdx_tag_value};
 pub use text::safe as safe_text;
 
 /// The program that made a report.

@@ -2,14 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use hullmark_report::{
-    Format, LedgerReceipt, ScanReport, Tool, WriteOptions, cyclonedx, json_schema, parse_cyclonedx, write,
+    Format, LedgerReceipt, SbomFormat, ScanReport, Tool, WriteOptions, cyclonedx, json_schema,
+    parse_cyclonedx, parse_sbom, write, write_sbom,
 };
 use hullmark_testkit::{golden, workspace_root};
 use hullmark_types::{
-    Action, Diagnostic, Digest, Distribution, Evidence, ExceptionStatus, ExceptionUse, FeedStatus, Finding,
-    INVENTORY_SCHEMA, ImageConfig, InputDigests, Inventory, KnownExploited, LayerInfo, Location, Matches,
-    Outcome, Package, PackageKey, PackageKind, Reason, Severity, SourcePackage, Stage, Subject, SubjectKind,
-    Undetermined, Verdict,
+    Action, Checksum, Diagnostic, Digest, Distribution, Evidence, ExceptionStatus, ExceptionUse, FeedStatus,
+    Finding, INVENTORY_SCHEMA, ImageConfig, InputDigests, Inventory, KnownExploited, LayerInfo, Location,
+    Matches, Outcome, Package, PackageKey, PackageKind, Reason, Severity, SourcePackage, Stage, Subject,
+    SubjectKind, Undetermined, Verdict,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -271,6 +272,177 @@ fn an_sbom_gives_back_its_inventory() {
     assert_eq!(parse_cyclonedx(&serde_json::to_vec(&document).unwrap()).unwrap(), expected);
 }
 
+fn sbom(format: SbomFormat, inventory: &Inventory) -> Vec<u8> {
+    let mut document = Vec::new();
+    write_sbom(format, inventory, &tool(), &mut document).unwrap();
+    document
+}
+
+/// A package of which everything is known, and another that it needs.
+fn rich() -> Inventory {
+    let mut inventory = inventory();
+    let needed = Package::new(PackageKind::Cargo, "itoa", "1.0.11", "pkg:cargo/itoa@1.0.11", "rust-binary");
+    let mut whole =
+        Package::new(PackageKind::Cargo, "serde_json", "1.0.1", "pkg:cargo/serde_json@1.0.1", "rust-binary");
+    whole.licenses = vec!["MIT OR Apache-2.0".to_owned()];
+    whole.checksums = vec![Checksum { algorithm: "sha256".to_owned(), value: "ab".repeat(32) }];
+    whole.dependencies = vec!["pkg:cargo/itoa@1.0.11".to_owned()];
+    whole.development = true;
+    whole.locations = vec![Location { path: "a.jar".to_owned(), layer: 0, inside: Some("b.jar".to_owned()) }];
+    inventory.packages.extend([
+        Package { licenses: vec!["the licence of <me>\nand you".to_owned()], ..needed },
+        Package {
+            properties: [("cpe".to_owned(), "cpe:2.3:a:x:y:1:*:*:*:*:*:*:*".to_owned())].into(),
+            ..whole
+        },
+    ]);
+    inventory.packages.sort();
+    inventory
+}
+
+#[test]
+fn every_form_of_sbom_gives_back_its_inventory() {
+    let mut expected = rich();
+    expected.diagnostics.sort();
+    for format in SbomFormat::ALL {
+        let document = sbom(format, &rich());
+        assert_eq!(document, sbom(format, &rich()), "{format}: the same bytes");
+        assert_eq!(parse_sbom(&document).unwrap(), expected, "{format}");
+        assert_eq!(format.name().parse(), Ok(format));
+    }
+    assert!("spdx".parse::<SbomFormat>().is_err());
+}
+
+#[test]
+fn licences_checksums_and_needs_are_where_other_tools_look_for_them() {
+    let cyclonedx: Value = serde_json::from_slice(&sbom(SbomFormat::CyclonedxJson, &rich())).unwrap();
+    let component = |name: &str| {
+        cyclonedx["components"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone()
+    };
+    let (serde, itoa) = (component("serde_json"), component("itoa"));
+    assert_eq!(serde["licenses"], serde_json::json!([{ "expression": "MIT OR Apache-2.0" }]));
+    assert_eq!(serde["hashes"][0]["alg"], "SHA-256");
+    assert_eq!(serde["scope"], "excluded");
+    assert_eq!(serde["cpe"], "cpe:2.3:a:x:y:1:*:*:*:*:*:*:*");
+    assert_eq!(serde["evidence"]["occurrences"][0]["location"], "a.jar > b.jar");
+    assert_eq!(itoa["licenses"][0]["license"]["name"], "the licence of <me>\nand you");
+    let needs = cyclonedx["dependencies"].as_array().unwrap();
+    let needs = needs.iter().find(|one| one["ref"] == serde["bom-ref"]).unwrap();
+    assert_eq!(needs["dependsOn"], serde_json::json!([itoa["bom-ref"]]));
+
+    let spdx: Value = serde_json::from_slice(&sbom(SbomFormat::SpdxJson, &rich())).unwrap();
+    let package = |name: &str| {
+        spdx["packages"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone()
+    };
+    let (serde, itoa) = (package("serde_json"), package("itoa"));
+    assert_eq!(serde["licenseDeclared"], "MIT OR Apache-2.0");
+    assert_eq!(serde["checksums"][0]["algorithm"], "SHA256");
+    assert_eq!(serde["externalRefs"][0]["referenceLocator"], "pkg:cargo/serde_json@1.0.1");
+    let extracted = spdx["hasExtractedLicensingInfos"].as_array().unwrap();
+    assert!(extracted.iter().any(|one| one["licenseId"] == itoa["licenseDeclared"]));
+    let needs = serde_json::json!({ "spdxElementId": serde["SPDXID"], "relationshipType": "DEPENDS_ON", "relatedSpdxElement": itoa["SPDXID"] });
+    assert!(spdx["relationships"].as_array().unwrap().contains(&needs));
+}
+
+const XML: &str = r#"<?xml version="1.0"?>
+<bom xmlns="http://cyclonedx.org/schema/bom/1.5" version="1">
+  <metadata><component type="container" bom-ref="root"><name>app &amp; co</name><version>1</version></component></metadata>
+  <components>
+    <component type="operating-system"><name>debian</name><version>12</version></component>
+    <component type="library" bom-ref="a"><name>bash</name><version>5.2-1</version>
+      <hashes><hash alg="SHA-256">AB</hash></hashes>
+      <licenses><license><id>GPL-3.0-or-later</id></license><license><name>other</name></license></licenses>
+      <purl>pkg:deb/debian/bash@5.2-1?arch=amd64&amp;upstream=bash</purl>
+      <components><component type="library" bom-ref="b"><name>inner</name><purl>pkg:npm/inner@1.0.0</purl></component></components>
+    </component>
+  </components>
+  <dependencies><dependency ref="a"><dependency ref="b"/></dependency></dependencies>
+</bom>"#;
+
+const TAG_VALUE: &str = "# a comment\nSPDXVersion: SPDX-2.3\nDocumentName: app\n\nPackageName: debian\nSPDXID: SPDXRef-os\n\
+    PackageVersion: 12\nPrimaryPackagePurpose: OPERATING-SYSTEM\n\nPackageName: bash\nSPDXID: SPDXRef-a\nPackageVersion: 5.2-1\n\
+    PackageChecksum: SHA256: ab\nPackageLicenseDeclared: GPL-3.0-or-later\nPackageComment: <text>two\nlines</text>\n\
+    ExternalRef: PACKAGE-MANAGER purl pkg:deb/debian/bash@5.2-1?arch=amd64&upstream=bash\n\nPackageName: inner\nSPDXID: SPDXRef-b\n\
+    ExternalRef: PACKAGE-MANAGER purl pkg:npm/inner@1.0.0\n\nRelationship: SPDXRef-b DEPENDENCY_OF SPDXRef-a\n";
+
+#[test]
+fn the_same_is_read_from_every_form_of_other_tools() {
+    let graph = serde_json::json!({ "@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": [
+        { "type": "SpdxDocument", "spdxId": "d", "name": "app", "rootElement": ["s"] },
+        { "type": "software_Package", "spdxId": "s", "name": "app" },
+        { "type": "software_Package", "spdxId": "o", "name": "debian", "software_packageVersion": "12", "software_primaryPurpose": "operatingSystem" },
+        { "type": "software_Package", "spdxId": "a", "name": "bash", "software_packageUrl": "pkg:deb/debian/bash@5.2-1?arch=amd64&upstream=bash",
+          "verifiedUsing": [{ "type": "Hash", "algorithm": "sha256", "hashValue": "ab" }] },
+        { "type": "software_Package", "spdxId": "b", "name": "inner",
+          "externalIdentifier": [{ "externalIdentifierType": "packageUrl", "identifier": "pkg:npm/inner@1.0.0" }] },
+        { "type": "simplelicensing_LicenseExpression", "spdxId": "l", "simplelicensing_licenseExpression": "GPL-3.0-or-later" },
+        { "type": "Relationship", "spdxId": "r", "from": "a", "to": ["l"], "relationshipType": "hasDeclaredLicense" },
+        { "type": "Relationship", "spdxId": "q", "from": "a", "to": ["b"], "relationshipType": "dependsOn" },
+    ]})
+    .to_string();
+    let spdx = serde_json::json!({ "spdxVersion": "SPDX-2.2", "name": "app", "packages": [
+        { "SPDXID": "SPDXRef-root", "name": "app", "primaryPackagePurpose": "CONTAINER" },
+        { "SPDXID": "SPDXRef-os", "name": "debian", "versionInfo": "12", "primaryPackagePurpose": "OPERATING-SYSTEM" },
+        { "SPDXID": "SPDXRef-a", "name": "bash", "versionInfo": "5.2-1", "licenseDeclared": "GPL-3.0-or-later", "sourceInfo": "built package from: bash 5.2-1",
+          "checksums": [{ "algorithm": "SHA256", "checksumValue": "ab" }],
+          "externalRefs": [{ "referenceCategory": "PACKAGE_MANAGER", "referenceType": "purl", "referenceLocator": "pkg:deb/debian/bash@5.2-1?arch=amd64" }] },
+        { "SPDXID": "SPDXRef-b", "name": "inner", "externalRefs": [{ "referenceType": "purl", "referenceLocator": "pkg:npm/inner@1.0.0" }] },
+    ], "relationships": [
+        { "spdxElementId": "SPDXRef-DOCUMENT", "relationshipType": "DESCRIBES", "relatedSpdxElement": "SPDXRef-root" },
+        { "spdxElementId": "SPDXRef-a", "relationshipType": "DEPENDS_ON", "relatedSpdxElement": "SPDXRef-b" },
+    ]})
+    .to_string();
+    let attested = format!(
+        "{{\"_type\":\"https://in-toto.io/Statement/v0.1\",\"predicateType\":\"https://spdx.dev/Document\",\"predicate\":{spdx}}}"
+    );
+    for (form, document) in
+        [("xml", XML), ("tags", TAG_VALUE), ("spdx 3", &graph), ("spdx 2", &spdx), ("attested", &attested)]
+    {
+        let read = parse_sbom(document.as_bytes()).unwrap();
+        let found: Vec<_> = read
+            .packages
+            .iter()
+            .map(|one| (one.advisory_name(), one.advisory_version().to_owned(), one.ecosystem.clone()))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("bash".to_owned(), "5.2-1".to_owned(), Some("Debian:12".to_owned())),
+                ("inner".to_owned(), "1.0.0".to_owned(), Some("npm".to_owned())),
+            ],
+            "{form}"
+        );
+        assert_eq!(read.packages[0].licenses[0], "GPL-3.0-or-later", "{form}");
+        assert_eq!(
+            read.packages[0].checksums,
+            [Checksum { algorithm: "sha256".to_owned(), value: "ab".to_owned() }],
+            "{form}"
+        );
+        assert_eq!(read.packages[0].dependencies, ["pkg:npm/inner@1.0.0"], "{form}");
+        assert!(read.subject.name.starts_with("app"), "{form}: {}", read.subject.name);
+        assert_eq!(read.diagnostics, [], "{form}");
+    }
+}
+
+#[test]
+fn what_is_no_sbom_is_refused_with_what_was_expected() {
+    for (document, message) in [
+        ("", "expected CycloneDX"),
+        ("hello", "expected CycloneDX"),
+        ("{}", "expected CycloneDX"),
+        ("<html></html>", "found `html`"),
+        ("<bom", "byte"),
+        ("SPDXVersion: SPDX-2.3\nPackageComment: <text>no end\n", "line 2: `<text>` has no end"),
+        ("SPDXVersion: SPDX-2.3\nnonsense\n", "line 2: expected `Tag: value`"),
+        ("{\"_type\":\"x\",\"predicate\":{\"_type\":\"x\",\"predicate\":{}}}", "expected CycloneDX"),
+    ] {
+        let error = parse_sbom(document.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(message), "{document}: {error}");
+    }
+    let deep = format!("<bom xmlns=\"http://cyclonedx.org/schema/bom/1.5\">{}", "<a>".repeat(10_000));
+    assert!(parse_sbom(deep.as_bytes()).unwrap_err().to_string().contains("deep"));
+}
+
 #[test]
 fn a_component_added_to_an_sbom_does_not_vanish() {
     let mut document = cyclonedx(&inventory(), &tool()).unwrap();
@@ -349,13 +521,27 @@ proptest! {
         inventory.diagnostics.extend(notes.iter().map(|note| Diagnostic::gap("code", note.clone(), note.clone())));
         inventory.packages.sort();
         inventory.diagnostics.sort();
-        let document = serde_json::to_vec(&cyclonedx(&inventory, &tool()).unwrap()).unwrap();
-        prop_assert_eq!(parse_cyclonedx(&document).unwrap(), inventory);
+        for format in SbomFormat::ALL {
+            let mut document = Vec::new();
+            write_sbom(format, &inventory, &tool(), &mut document).unwrap();
+            prop_assert_eq!(&parse_sbom(&document).unwrap(), &inventory, "{}", format);
+        }
     }
 
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        let _ = parse_cyclonedx(&bytes);
+        let _ = parse_sbom(&bytes);
+    }
+
+    #[test]
+    fn no_damaged_document_panics(which in 0_usize..3, position in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
+        let mut document = Vec::new();
+        write_sbom(SbomFormat::ALL[which], &inventory(), &tool(), &mut document).unwrap();
+        let at = position.index(document.len());
+        document[at] = byte;
+        let _ = parse_sbom(&document);
+        document.truncate(cut.index(document.len()));
+        let _ = parse_sbom(&document);
     }
 
     #[test]

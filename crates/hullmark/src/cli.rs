@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hullmark_policy::FailOn;
-use hullmark_report::Format;
+use hullmark_report::{Format, SbomFormat};
 use hullmark_server::auth::Role;
 use hullmark_types::{Digest, Stage};
 use hullmark_version::Scheme;
@@ -58,7 +58,7 @@ pub struct Global {
 pub enum Command {
     /// Take an image apart, judge it by a policy, record the verdict
     Scan(Box<Scan>),
-    /// Write what is inside an image as a CycloneDX 1.6 document
+    /// Write what is inside an image as an SBOM
     Sbom(Sbom),
     /// Write the runtime profile of an image: every program it holds, by the digest of its content
     Profile(Profile),
@@ -262,6 +262,9 @@ pub struct Sbom {
     /// Which image.
     #[command(flatten)]
     pub target: TargetArguments,
+    /// Form of the document: cyclonedx-json (1.6), spdx-json or spdx-tag-value (2.3)
+    #[arg(long, default_value = "cyclonedx-json", env = "HULLMARK_SBOM_FORMAT")]
+    pub format: SbomFormat,
     /// Write to a file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,

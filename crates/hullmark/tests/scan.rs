@@ -150,12 +150,16 @@ fn a_finding_says_everything() {
 fn scanning_the_sbom_gives_the_findings_of_the_image() {
     let place = Place::new();
     place.put("image.tar", image().docker_archive());
-    place.ok(&["sbom", "image.tar", "-o", "image.cdx.json"]);
-    let (image, sbom) = (place.report("image.tar"), place.report("image.cdx.json"));
-    for part in ["inventory", "matches", "verdict"] {
-        assert_eq!(image[part], sbom[part], "{part}");
-    }
+    let image = place.report("image.tar");
     assert_eq!(ids(&image).len(), 3);
+    for format in hullmark_report::SbomFormat::ALL {
+        place.ok(&["sbom", "image.tar", "--format", format.name(), "-o", "image.sbom"]);
+        let sbom = place.report("sbom:image.sbom");
+        for part in ["inventory", "matches", "verdict"] {
+            assert_eq!(image[part], sbom[part], "{part} in {format}");
+        }
+    }
+    place.run(&["sbom", "image.tar", "--format", "paper"]).check(2, "expected cyclonedx-json, spdx-json");
 }
 
 #[test]

@@ -1,13 +1,11 @@
 //! Documents of other tools, as far as they go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hullmark_types::{
-    Diagnostic, Distribution, INVENTORY_SCHEMA, Inventory, LayerInfo, Location, Package, PackageKind,
-    SourcePackage, Subject, SubjectKind,
+    Checksum, Diagnostic, Digest, Distribution, INVENTORY_SCHEMA, Inventory, LayerInfo, Location, Package,
+    PackageKind, SourcePackage, Subject, SubjectKind,
 };
-
-use super::read::{Component, Document};
 
 /// A package URL taken apart: `pkg:type/namespace/name@version?qualifiers#subpath`.
 struct Purl {
@@ -18,17 +16,44 @@ struct Purl {
     qualifiers: BTreeMap<String, String>,
 }
 
+/// What a document of another tool says, whatever its form.
+#[derive(Debug, Default)]
+pub(crate) struct Foreign {
+    /// What the document is about.
+    pub(crate) name: Option<String>,
+    /// The digest of what it is about.
+    pub(crate) digest: Option<Digest>,
+    /// The operating system, when it is a component of its own.
+    pub(crate) distribution: Option<Distribution>,
+    /// Packages, and what may be one.
+    pub(crate) components: Vec<Component>,
+    /// What each component needs, by their references.
+    pub(crate) needs: BTreeMap<String, Vec<String>>,
+}
+
+/// One component of such a document.
+#[derive(Debug, Default)]
+pub(crate) struct Component {
+    /// Where it stands, such as `/components/3`.
+    pub(crate) place: String,
+    /// What others call it within the document.
+    pub(crate) reference: String,
+    pub(crate) name: String,
+    pub(crate) purl: Option<String>,
+    pub(crate) licenses: Vec<String>,
+    pub(crate) checksums: Vec<Checksum>,
+    pub(crate) vendor: Option<String>,
+    /// Name and version of the source package, where the document states them beside the package URL.
+    pub(crate) source: Option<(String, Option<String>)>,
+}
+
 /// Takes what can be taken of a document that Hullmark did not write.
-pub(super) fn inventory(document: &Document) -> Inventory {
+pub(crate) fn inventory(document: Foreign) -> Inventory {
+    let Foreign { name, digest, mut distribution, components, needs } = document;
     let mut diagnostics = Vec::new();
     let mut packages = Vec::new();
-    let mut distribution =
-        document.components.iter().find(|c| c.kind == "operating-system").map(operating_system);
-    for (position, component) in document.components.iter().enumerate() {
-        let place = format!("/components/{position}");
-        if component.kind == "operating-system" || component.kind == "file" {
-            continue;
-        }
+    for component in &components {
+        let place = component.place.clone();
         let Some(purl) = component.purl.as_deref() else {
             let message =
                 format!("the component `{}` has no package URL and was not assessed", component.name);
@@ -43,8 +68,8 @@ pub(super) fn inventory(document: &Document) -> Inventory {
             ));
             continue;
         };
-        match package(purl, &parsed, &place, &mut diagnostics) {
-            Some(package) => packages.push((parsed, package)),
+        match package(purl, &parsed, component, &mut diagnostics) {
+            Some(package) => packages.push((parsed, component, package)),
             None => diagnostics.push(Diagnostic::gap(
                 "unsupported-package-type",
                 place,
@@ -53,12 +78,22 @@ pub(super) fn inventory(document: &Document) -> Inventory {
         }
     }
     if distribution.is_none() {
-        distribution = packages.iter().find_map(|(purl, _)| named_by(purl));
+        distribution = packages.iter().find_map(|(purl, _, _)| named_by(purl));
     }
     let ecosystem = distribution.as_ref().and_then(Distribution::ecosystem);
+    let purls: BTreeMap<&str, &str> = packages
+        .iter()
+        .filter_map(|(_, component, _)| Some((component.reference.as_str(), component.purl.as_deref()?)))
+        .collect();
     let mut packages: Vec<Package> = packages
-        .into_iter()
-        .map(|(_, mut package)| {
+        .iter()
+        .map(|(_, component, package)| {
+            let needed = needs.get(&component.reference).into_iter().flatten();
+            let needed: BTreeSet<String> = needed
+                .filter_map(|reference| purls.get(reference.as_str()))
+                .map(|purl| (*purl).to_owned())
+                .collect();
+            let mut package = Package { dependencies: needed.into_iter().collect(), ..package.clone() };
             if package.kind.is_operating_system() {
                 package.ecosystem.clone_from(&ecosystem);
             }
@@ -74,15 +109,14 @@ pub(super) fn inventory(document: &Document) -> Inventory {
     }
     packages.sort();
     diagnostics.sort();
-    let component = document.metadata.component.as_ref();
     Inventory {
         schema: INVENTORY_SCHEMA,
         subject: Subject {
             kind: SubjectKind::Image,
-            name: component.map_or_else(|| "SBOM".to_owned(), |component| component.name.clone()),
+            name: name.unwrap_or_else(|| "SBOM".to_owned()),
             references: Vec::new(),
             index: None,
-            manifest: component.and_then(|component| component.version.as_deref()?.parse().ok()),
+            manifest: digest,
             config: None,
             platform: None,
         },
@@ -95,10 +129,11 @@ pub(super) fn inventory(document: &Document) -> Inventory {
     }
 }
 
-fn operating_system(component: &Component) -> Distribution {
+/// A distribution of which only name and version are known.
+pub(crate) fn operating_system(name: &str, version: Option<&str>) -> Distribution {
     Distribution {
-        id: component.name.to_ascii_lowercase(),
-        version: component.version.clone().filter(|version| !version.is_empty()),
+        id: name.to_ascii_lowercase(),
+        version: version.filter(|version| !version.is_empty()).map(str::to_owned),
         ..Distribution::default()
     }
 }
@@ -109,7 +144,13 @@ fn named_by(purl: &Purl) -> Option<Distribution> {
     Some(Distribution { id: id.to_owned(), version: Some(version.to_owned()), ..Distribution::default() })
 }
 
-fn package(purl: &str, parsed: &Purl, place: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<Package> {
+fn package(
+    purl: &str,
+    parsed: &Purl,
+    component: &Component,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Package> {
+    let place = &component.place;
     let kind = PackageKind::from_purl_type(&parsed.kind)?;
     let name = match (kind, parsed.namespace.as_str()) {
         (_, "") => parsed.name.clone(),
@@ -123,30 +164,38 @@ fn package(purl: &str, parsed: &Purl, place: &str, diagnostics: &mut Vec<Diagnos
     {
         version = format!("{epoch}:{version}");
     }
-    let source =
-        kind.is_operating_system().then(|| source(parsed, &name, &version)).map(|(source, stated)| {
+    let source = kind.is_operating_system().then(|| source(parsed, component, &name, &version)).map(
+        |(source, stated)| {
             if !stated {
                 diagnostics.push(Diagnostic::note(
                     "sbom-without-source-package",
-                    place,
+                    place.clone(),
                     format!(
                         "the document does not name the source package of `{name}`; its own name was taken"
                     ),
                 ));
             }
             source
-        });
+        },
+    );
     Some(Package {
         source,
+        licenses: component.licenses.clone(),
+        checksums: component.checksums.clone(),
+        vendor: component.vendor.clone(),
         architecture: parsed.qualifiers.get("arch").cloned(),
         ecosystem: kind.ecosystem().map(str::to_owned),
-        locations: vec![Location { path: place.to_owned(), layer: 0, inside: None }],
+        locations: vec![Location { path: place.clone(), layer: 0, inside: None }],
         ..Package::new(kind, name, version, purl, "sbom")
     })
 }
 
 /// The source package, from the qualifier `upstream` (`name` or `name@version`), and whether the document states it.
-fn source(purl: &Purl, name: &str, version: &str) -> (SourcePackage, bool) {
+fn source(purl: &Purl, component: &Component, name: &str, version: &str) -> (SourcePackage, bool) {
+    if let Some((name, said)) = &component.source {
+        let version = said.clone().unwrap_or_else(|| version.to_owned());
+        return (SourcePackage { name: name.clone(), version }, true);
+    }
     match purl.qualifiers.get("upstream") {
         Some(upstream) => {
             let (name, version) = upstream.split_once('@').unwrap_or((upstream, version));
