@@ -184,12 +184,8 @@ fn name(text: &str) -> Option<String> {
 
 /// An expression whose names are put into the words of SPDX: `and`, `or`, `|`, `&`, `,` and brackets stand between them.
 fn with_names(text: &str) -> Option<String> {
-    let spaced = text
-        .replace('(', " ( ")
-        .replace(')', " ) ")
-        .replace('|', " or ")
-        .replace('&', " and ")
-        .replace(',', " and ");
+    let spaced =
+        text.replace('(', " ( ").replace(')', " ) ").replace('|', " or ").replace(['&', ','], " and ");
     let mut parts: Vec<String> = Vec::new();
     let mut current: Vec<&str> = Vec::new();
     let flush = |current: &mut Vec<&str>, parts: &mut Vec<String>| -> Option<()> {
