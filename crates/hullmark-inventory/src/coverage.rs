@@ -4,7 +4,7 @@ use hullmark_types::PackageKind;
 use serde::Serialize;
 
 use crate::extractor::{Evidence, Extractor};
-use crate::extractors::ALL;
+use crate::extractors::{ALL, embedded_sbom};
 use crate::nix_store;
 
 /// What can be found of a kind of package.
@@ -20,12 +20,17 @@ pub struct KindCoverage {
     pub licenses: bool,
 }
 
+/// The extractors that find a kind of package. What somebody wrote into an SBOM is not counted: it may be of any kind.
+fn of_kind(kind: PackageKind) -> impl Iterator<Item = &'static dyn Extractor> {
+    let all = ALL.iter().copied().filter(|one| one.name() != embedded_sbom::NAME);
+    all.filter(move |one| one.kinds().contains(&kind))
+}
+
 /// What can be found, for every kind of package that some extractor finds, in the order of the kinds.
 pub fn kind_coverage() -> Vec<KindCoverage> {
     let of = |kind: PackageKind| {
         let finds = |evidence| {
-            let finders =
-                ALL.iter().filter(move |one| one.kinds().contains(&kind) && one.evidence() == evidence);
+            let finders = of_kind(kind).filter(move |one| one.evidence() == evidence);
             finders.map(|one| one.name()).collect::<Vec<_>>()
         };
         // The store of Nix has no files to read: the names of its directories are the evidence.
@@ -34,9 +39,7 @@ pub fn kind_coverage() -> Vec<KindCoverage> {
             kind,
             installed: finds(Evidence::Installed).into_iter().chain(by_merge).collect(),
             project: finds(Evidence::Project),
-            licenses: ALL
-                .iter()
-                .any(|one: &&dyn Extractor| one.kinds().contains(&kind) && one.has_licenses()),
+            licenses: of_kind(kind).any(|one| one.has_licenses()),
         }
     };
     let rows = PackageKind::ALL.iter().map(|kind| of(*kind));

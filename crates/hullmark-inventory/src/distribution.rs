@@ -2,6 +2,7 @@
 
 use hullmark_types::{Diagnostic, Distribution, PackageKind, SubjectKind};
 
+use crate::purl::namespace;
 use crate::root::Root;
 use crate::text::excerpt;
 use crate::{DistributionClue, FoundPackage};
@@ -55,11 +56,34 @@ pub(crate) fn find(root: &Root<'_>) -> (Option<Distribution>, Vec<Diagnostic>) {
     (Some(distribution), notes)
 }
 
-/// What is not known of the distribution, and what is odd: gaps and notes for the whole image.
+/// The distribution that a package is of: the one that its file names, unless that is the one of the image, for which others may
+/// have another name or a longer version.
+pub(crate) fn of_package<'a>(
+    package: &'a FoundPackage,
+    image: Option<&'a Distribution>,
+) -> Option<&'a Distribution> {
+    let Some(own) = &package.distribution else { return image };
+    let is_image = |image: &&Distribution| {
+        let is_same = match (&own.version, &image.version) {
+            (Some(own), Some(image)) => begins(own, image) || begins(image, own),
+            _ => true,
+        };
+        is_same && namespace(&own.id) == namespace(&image.id)
+    };
+    image.filter(is_image).or(Some(own))
+}
+
+/// Whether a version is that of a release, or one within it: `12` and `12.5`.
+fn begins(version: &str, release: &str) -> bool {
+    version.strip_prefix(release).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// What is not known of the distribution, and what is odd: gaps and notes for the whole image. Of each package its kind is given,
+/// and whether an SBOM names it only, for that is no database.
 pub(crate) fn assess(
     subject: SubjectKind,
     distribution: Option<&Distribution>,
-    packages: &[FoundPackage],
+    packages: &[(PackageKind, bool)],
     has_unsupported: bool,
 ) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
@@ -70,7 +94,7 @@ pub(crate) fn assess(
         }
         return findings;
     }
-    let system = packages.iter().filter(|package| package.kind.is_operating_system()).count();
+    let system = packages.iter().filter(|(kind, _)| kind.is_operating_system()).count();
     match distribution {
         Some(known) if known.ecosystem().is_some() => {}
         Some(known) => {
@@ -95,7 +119,7 @@ pub(crate) fn assess(
     }
     let expected = distribution.and_then(package_manager);
     if let (Some(known), Some(kind)) = (distribution, expected)
-        && !packages.iter().any(|package| package.kind == kind)
+        && !packages.iter().any(|(found, is_of_sbom)| *found == kind && !is_of_sbom)
     {
         let message = format!(
             "`{}` uses {kind} packages, but none was found: the package database is missing, empty or unreadable",

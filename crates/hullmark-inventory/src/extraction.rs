@@ -40,6 +40,9 @@ pub struct FoundPackage {
     /// Processor architecture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<String>,
+    /// The distribution that it is of, where the file says so of it alone; otherwise that of the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<Distribution>,
     /// Declared licences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub licenses: Vec<String>,
@@ -100,6 +103,7 @@ impl FoundPackage {
             version: version.into(),
             source: None,
             architecture: None,
+            distribution: None,
             licenses: Vec::new(),
             vendor: None,
             inside: None,
@@ -192,6 +196,7 @@ impl Extraction {
             let details = package.details.iter().map(|path| size_of::<String>() + path.len());
             size_of::<FoundPackage>()
                 + length(&package.inside)
+                + package.distribution.as_ref().map_or(0, |known| known.id.len() + length(&known.version))
                 + requires.sum::<usize>()
                 + checksums.sum::<usize>()
                 + properties.sum::<usize>()
@@ -225,6 +230,8 @@ impl Extraction {
         let source = package.source.as_ref();
         let names = std::iter::once(&package.name).chain(source.map(|source| &source.name));
         let versions = std::iter::once(&package.version).chain(source.map(|source| &source.version));
+        let own = package.distribution.iter();
+        let versions = versions.chain(own.flat_map(|known| std::iter::once(&known.id).chain(&known.version)));
         let is_sound = names.clone().all(|name| !name.is_empty())
             && names.chain(versions).chain(&package.architecture).all(|text| text.len() <= MAX_NAME);
         if !is_sound {

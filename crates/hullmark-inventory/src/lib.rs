@@ -27,6 +27,7 @@ mod program;
 mod project;
 mod provided;
 mod purl;
+mod repeated;
 mod requirements;
 mod root;
 mod text;

@@ -13,6 +13,7 @@ use crate::layer::LayerInventory;
 use crate::ownership::{OwnerKey, owners};
 use crate::program;
 use crate::purl::package_url;
+use crate::repeated::{drop_repeated, is_of_sbom};
 use crate::requirements::Requirements;
 use crate::root::{LiveFile, LiveNode, Root};
 use crate::text::excerpt;
@@ -62,13 +63,16 @@ pub fn merge<C: Borrow<LayerInventory>>(
     }
     let (distribution, notes) = distribution::find(&root);
     said.extend(notes);
+    // What an SBOM repeats may still be what its other packages need.
+    let requirements = Requirements::new(&live.packages, distribution.as_ref());
+    drop_repeated(&mut live.packages, distribution.as_ref());
     let gaps = unsupported::gaps(root.nodes().map(|(path, node)| (path, node.layer)));
-    let found: Vec<_> = live.packages.iter().map(|found| found.package.clone()).collect();
+    let found: Vec<_> = live.packages.iter().map(|found| (found.package.kind, is_of_sbom(found))).collect();
     said.extend(distribution::assess(subject.kind, distribution.as_ref(), &found, !gaps.is_empty()));
     said.extend(gaps);
     said.extend(root.replaced().cloned());
     said.extend(unread_links(&root));
-    let packages = assemble(&root, &live, distribution.as_ref(), &mut said);
+    let packages = assemble(&root, &live, &requirements, distribution.as_ref(), &mut said);
     let profile = program::profile(&subject, config.as_ref(), &root, &contents, &diagnostics);
     let inventory = Inventory {
         schema: INVENTORY_SCHEMA,
@@ -156,13 +160,13 @@ fn unread_links(root: &Root<'_>) -> Vec<Diagnostic> {
 fn assemble(
     root: &Root<'_>,
     live: &Collected<'_>,
+    requirements: &Requirements<'_>,
     distribution: Option<&Distribution>,
     said: &mut BTreeSet<Diagnostic>,
 ) -> Vec<Package> {
     let evidence = live.packages.iter().filter(|found| !found.package.kind.is_operating_system());
     let owners = owners(root, &live.owned, evidence.map(|found| found.path));
     let system = SystemPackages::new(&live.packages, distribution);
-    let requirements = Requirements::new(&live.packages, distribution);
     let mut packages: BTreeMap<PackageIdentity, Package> = BTreeMap::new();
     for found in &live.packages {
         let package = found.package;
@@ -173,8 +177,11 @@ fn assemble(
             );
             continue;
         };
-        let owner = owners.get(found.path).and_then(|owner| system.purl(*owner)).map(str::to_owned);
-        if package.kind == PackageKind::Generic && owner.is_some() {
+        // A package of a distribution has no owner, whoever brought the SBOM that names it.
+        let owned =
+            owners.get(found.path).filter(|_| !is_of_sbom(found) || !package.kind.is_operating_system());
+        let owner = owned.and_then(|owner| system.purl(*owner)).map(str::to_owned);
+        if package.kind == PackageKind::Generic && owner.is_some() && !is_of_sbom(found) {
             // What the package manager of the distribution installed, it knows better.
             continue;
         }
@@ -224,7 +231,9 @@ fn assemble(
         known.layer = known.layer.min(layer);
     }
     let mut packages = with_versions(packages.into_values().collect());
+    let purls: BTreeSet<String> = packages.iter().map(|package| package.purl.clone()).collect();
     for package in &mut packages {
+        package.dependencies.retain(|purl| purls.contains(purl));
         package.locations.sort();
         package.locations.dedup();
         package.licenses.sort();
@@ -324,7 +333,10 @@ fn ecosystem(package: &FoundPackage, distribution: Option<&Distribution>) -> Opt
     match package.kind.is_operating_system() {
         false => package.kind.ecosystem().map(str::to_owned),
         true if is_third_party(package, distribution) => None,
-        true => distribution.and_then(Distribution::ecosystem),
+        // Packages of rpm in an image of Debian are none of Debian's.
+        true => distribution::of_package(package, distribution)
+            .and_then(Distribution::ecosystem)
+            .filter(|known| PackageKind::of_ecosystem(known).is_none_or(|kind| kind == package.kind)),
     }
 }
 

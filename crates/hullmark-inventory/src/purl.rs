@@ -4,9 +4,11 @@ use hullmark_types::{Distribution, PackageKind, fold_pypi_name};
 use packageurl::PackageUrl;
 
 use crate::FoundPackage;
+use crate::distribution::of_package;
 
 /// The canonical package URL. `None` when the package has a name of which no package URL can be made.
 pub(crate) fn package_url(package: &FoundPackage, distribution: Option<&Distribution>) -> Option<String> {
+    let distribution = of_package(package, distribution);
     let is_system = package.kind.is_operating_system();
     let (namespace, name) = match package.kind {
         PackageKind::Pypi => (None, fold_pypi_name(&package.name)),
@@ -72,7 +74,7 @@ pub(crate) fn package_url(package: &FoundPackage, distribution: Option<&Distribu
 }
 
 /// Whose the packages of a distribution are: those of one maker have one namespace.
-fn namespace(id: &str) -> &str {
+pub(crate) fn namespace(id: &str) -> &str {
     match id {
         "rhel" => "redhat",
         "sle-micro" | "sled" | "sles" | "sles_sap" => "suse",

@@ -3,6 +3,7 @@
 use hullmark_types::{Distribution, PackageKind};
 
 use crate::FoundPackage;
+use crate::distribution::of_package;
 use crate::extractors::dpkg::VENDOR_PROPERTY;
 
 /// Addresses that vendors put into `Maintainer` of the packages in their own repositories. No distribution's package
@@ -83,11 +84,14 @@ const WITHOUT_VENDOR: &[&str] = &["amzn"];
 /// distribution for a third party's.
 pub(crate) fn is_third_party(package: &FoundPackage, distribution: Option<&Distribution>) -> bool {
     let vendor = package.vendor.as_deref().unwrap_or("");
+    let distribution = of_package(package, distribution);
     VENDOR_ADDRESSES.iter().any(|address| vendor.contains(address))
         || VERSION_MARKS.iter().any(|mark| package.version.contains(mark))
         || package.properties.contains_key(VENDOR_PROPERTY)
         || NAME_PREFIXES.iter().any(|prefix| package.name.starts_with(prefix))
+        // What names its distribution itself need not name the vendor.
         || (package.kind == PackageKind::Rpm
+            && package.distribution.is_none()
             && distribution.is_some_and(|distribution| is_foreign_rpm(vendor, &distribution.id)))
 }
 

@@ -16,14 +16,30 @@ pub(crate) struct UnsupportedKind {
 }
 
 /// Kinds for which there is no extractor. A new extractor takes its line away.
-pub(crate) static UNSUPPORTED: &[UnsupportedKind] = &[UnsupportedKind {
-    name: "packed snaps",
-    evidence: |path| {
-        let (directory, name) = path.rsplit_once('/')?;
-        (directory == "var/lib/snapd/snaps" && name.ends_with(".snap")).then_some(path)
+pub(crate) static UNSUPPORTED: &[UnsupportedKind] = &[
+    UnsupportedKind {
+        name: "SBOM files that are not JSON",
+        evidence: |path| {
+            let (_, name) = path.rsplit_once('/').unwrap_or(("", path));
+            let is_sbom = [".bom.xml", ".cdx.xml", ".spdx.rdf", ".spdx.xml", ".spdx.yaml", ".spdx.yml"]
+                .iter()
+                .any(|suffix| name.ends_with(suffix));
+            // Bitnami's are JSON, and read; licences have such names too.
+            let is_tag_value =
+                name.ends_with(".spdx") && !name.starts_with(".spdx-") && !name.starts_with("LICENSE");
+            (is_sbom || is_tag_value).then_some(path)
+        },
+        sample: "usr/share/sbom/app.cdx.xml",
     },
-    sample: "var/lib/snapd/snaps/core22_1122.snap",
-}];
+    UnsupportedKind {
+        name: "packed snaps",
+        evidence: |path| {
+            let (directory, name) = path.rsplit_once('/')?;
+            (directory == "var/lib/snapd/snaps" && name.ends_with(".snap")).then_some(path)
+        },
+        sample: "var/lib/snapd/snaps/core22_1122.snap",
+    },
+];
 
 /// One gap for each kind of which `paths` has evidence.
 pub(crate) fn gaps<'a>(paths: impl Iterator<Item = (&'a str, u32)>) -> Vec<Diagnostic> {

@@ -34,6 +34,7 @@ const PATHS: &[&str] = &[
     "opt/homebrew/Cellar/x/1/INSTALL_RECEIPT.json",
     "opt/homebrew/Cellar/x/1/.brew/x.rb",
     "snap/x/1/meta/snap.yaml",
+    "usr/share/sbom/x.json",
     "var/lib/flatpak/app/x/y/z/c/metadata",
     "var/lib/flatpak/app/x/y/z/c/files/share/metainfo/x.metainfo.xml",
     "var/lib/opkg/info/x.list",

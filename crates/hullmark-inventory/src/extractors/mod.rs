@@ -27,6 +27,7 @@ extractors! {
     dotnet::Dotnet,
     dpkg::Dpkg,
     elf_note::ElfNote,
+    embedded_sbom::EmbeddedSbom,
     erlang::Erlang,
     flatpak::Flatpak,
     github_actions::GithubActions,

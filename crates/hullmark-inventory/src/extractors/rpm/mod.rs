@@ -17,6 +17,8 @@ mod wal;
 
 use hullmark_types::PackageKind;
 
+pub(crate) use package::source_package;
+
 use crate::{Extraction, Extractor, FileFacts, OpenFile};
 
 /// Where rpm keeps its database, and the list that some images have instead of it.

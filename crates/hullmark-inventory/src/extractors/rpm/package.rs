@@ -71,7 +71,7 @@ pub(super) fn full_version(epoch: Option<u32>, version: &str, release: &str) -> 
 }
 
 /// Reads `NAME-VERSION-RELEASE.src.rpm`. The epoch of the source package is not in it.
-pub(super) fn source_package(file: &str) -> Option<SourcePackage> {
+pub(crate) fn source_package(file: &str) -> Option<SourcePackage> {
     let stem = file.strip_suffix(".src.rpm").or_else(|| file.strip_suffix(".nosrc.rpm"))?;
     let (rest, release) = stem.rsplit_once('-')?;
     let (name, version) = rest.rsplit_once('-')?;
