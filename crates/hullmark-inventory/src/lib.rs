@@ -32,6 +32,7 @@ mod requirements;
 mod root;
 mod text;
 mod third_party;
+mod unrecognised;
 mod unsupported;
 mod view;
 mod visitor;

@@ -18,7 +18,7 @@ use crate::requirements::Requirements;
 use crate::root::{LiveFile, LiveNode, Root};
 use crate::text::excerpt;
 use crate::third_party::is_third_party;
-use crate::{Details, FoundPackage, OwnedFiles, distribution, nix_store, project, unsupported};
+use crate::{Details, FoundPackage, OwnedFiles, distribution, nix_store, project, unrecognised, unsupported};
 
 /// Merges the layers, base first, into the inventory of an image and its runtime profile.
 ///
@@ -165,7 +165,10 @@ fn assemble(
     said: &mut BTreeSet<Diagnostic>,
 ) -> Vec<Package> {
     let evidence = live.packages.iter().filter(|found| !found.package.kind.is_operating_system());
-    let owners = owners(root, &live.owned, evidence.map(|found| found.path));
+    let unknown = unrecognised::candidates(root, &live.packages);
+    let evidence = evidence.map(|found| found.path).chain(unknown.iter().map(|unknown| unknown.path));
+    let owners = owners(root, &live.owned, evidence);
+    said.extend(unrecognised::gaps(unknown.iter().copied().filter(|one| !owners.contains_key(one.path))));
     let system = SystemPackages::new(&live.packages, distribution);
     let mut packages: BTreeMap<PackageIdentity, Package> = BTreeMap::new();
     for found in &live.packages {
