@@ -1,6 +1,5 @@
 //! Go modules, from the build information that the Go linker writes into every executable
 //! (<https://pkg.go.dev/debug/buildinfo>).
-
 //!
 //! An ELF executable may be of any size: it is read as it passes, and only what the build information may need is kept.
 
@@ -8,6 +7,7 @@ mod blob;
 mod elf;
 mod keeper;
 mod modules;
+mod settings;
 mod sparse;
 mod version;
 
@@ -34,7 +34,7 @@ impl Extractor for GoBinary {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn max_file_size(&self) -> u64 {

@@ -1,8 +1,9 @@
 //! From the text of the build information to packages.
 
-use hullmark_types::PackageKind;
+use hullmark_types::{Confidence, PackageKind};
 
 use super::blob::BuildInformation;
+use super::settings::Settings;
 use super::version::standard_library_version;
 use crate::text::excerpt;
 use crate::{Extraction, FoundPackage};
@@ -32,6 +33,7 @@ pub(super) fn collect(place: &str, information: &BuildInformation, found: &mut E
         let message = "the program was built outside a Go module, so its dependencies are not known";
         found.gap("malformed-build-information", place, message);
     }
+    let settings = Settings::read(&information.modules);
     let mut last: Option<Module<'_>> = None;
     for line in information.modules.lines() {
         let mut fields = line.split('\t');
@@ -40,7 +42,7 @@ pub(super) fn collect(place: &str, information: &BuildInformation, found: &mut E
         let version = fields.next().unwrap_or("");
         match kind {
             "mod" | "dep" => {
-                add(place, last.take(), found);
+                add(place, last.take(), &settings, found);
                 last = Some(Module { path, version, is_main: kind == "mod" });
             }
             "=>" => match &mut last {
@@ -58,22 +60,35 @@ pub(super) fn collect(place: &str, information: &BuildInformation, found: &mut E
             _ => {}
         }
     }
-    add(place, last, found);
+    add(place, last, &settings, found);
 }
 
-fn add(place: &str, module: Option<Module<'_>>, found: &mut Extraction) {
+fn add(place: &str, module: Option<Module<'_>>, settings: &Settings, found: &mut Extraction) {
     let Some(module) = module else { return };
     if module.path.is_empty() {
         return found.gap("malformed-build-information", place, "a module has no path");
     }
     let version = if module.version == DEVEL { "" } else { module.version };
-    if version.is_empty() {
+    let mut package = FoundPackage::new(PackageKind::Golang, module.path, version);
+    if module.is_main
+        && let Some(revision) = &settings.revision
+    {
+        package.properties.insert("go:revision".to_owned(), revision.clone());
+    }
+    if module.is_main
+        && version.is_empty()
+        && let Some(linked) = settings.version(module.path)
+    {
+        package.version = linked;
+        package.confidence = Confidence::Derived;
+    }
+    if package.version.is_empty() {
         let what = if module.is_main { "main module" } else { "module" };
         let message =
             format!("the {what} `{}` was built from a directory and has no version", excerpt(module.path));
         found.note("package-without-version", place, message);
     }
-    found.add_package(place, FoundPackage::new(PackageKind::Golang, module.path, version));
+    found.add_package(place, package);
 }
 
 /// Module paths never begin like this (<https://go.dev/ref/mod#go-mod-file-replace>).
