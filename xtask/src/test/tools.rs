@@ -22,6 +22,8 @@ const TOOLS: &[Tool] = &[
     Tool { name: "Node.js", probe: &["node", "--version"], packages: &["nodejs"] },
     Tool { name: "npm", probe: &["npm", "--version"], packages: &["npm"] },
     Tool { name: "dpkg", probe: &["dpkg", "--version"], packages: &["dpkg"] },
+    Tool { name: "rpm", probe: &["rpmbuild", "--version"], packages: &["rpm"] },
+    Tool { name: "RubyGems", probe: &["gem", "--version"], packages: &["ruby"] },
     // Registries, clients and runtimes that the gates are tested with.
     Tool { name: "Skopeo", probe: &["skopeo", "--version"], packages: &["skopeo"] },
     Tool { name: "Podman", probe: &["podman", "--version"], packages: &["podman", "conmon"] },
