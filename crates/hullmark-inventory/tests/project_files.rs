@@ -170,3 +170,69 @@ fn names_of_nuget_differ_in_more_than_case() {
     assert_eq!(inventory.packages.len(), 1);
     assert_eq!(inventory.packages[0].locations.len(), 2);
 }
+
+#[test]
+fn a_project_of_dotnet_takes_versions_from_what_it_imports() {
+    let inventory = fixture("msbuild/fixtures/central");
+    assert_eq!(
+        listed(&inventory, "src/api/Api.csproj"),
+        [
+            "Dapper 2.1.0",
+            "Floating ",
+            "Microsoft.Extensions.Logging 6.0.0",
+            "Microsoft.Extensions.Logging 8.0.0",
+            "Nerdbank.GitVersioning 3.6.133 (development)",
+            "Polly 8.2.0",
+            "Serilog 3.0.0",
+            "StyleCop.Analyzers 1.1.118 (development)",
+            "Unmanaged ",
+            "Unset ",
+            "newtonsoft.json 13.0.3",
+        ]
+    );
+    assert_eq!(
+        listed(&inventory, "src/locked/Locked.fsproj"),
+        [
+            "Microsoft.Extensions.Logging 8.0.0",
+            "Nerdbank.GitVersioning 3.6.133 (development)",
+            "StyleCop.Analyzers 1.1.118 (development)",
+        ]
+    );
+    assert_eq!(listed(&inventory, "src/locked/packages.lock.json"), ["Serilog 3.1.2"]);
+    assert_eq!(
+        listed(&inventory, "test/Tests.vbproj"),
+        [
+            "Polly 8.2.0",
+            "StyleCop.Analyzers 1.1.118 (development)",
+            "dotnet-xunit 2.3.1 (development)",
+            "xunit 2.6.2",
+        ]
+    );
+    assert_eq!(
+        said(&inventory, "unresolved-version"),
+        [
+            "src/api/Api.csproj: line 13: `Floating` has no version: `1.*` leaves it open",
+            "src/api/Api.csproj: line 14: `Unmanaged` has no version: no file that is there says it",
+            "src/api/Api.csproj: line 15: `Unset` has no version: `$(NoSuchVersion)` is not set",
+        ]
+    );
+    assert_eq!(
+        said(&inventory, "unresolved-name"),
+        ["test/Tests.vbproj: line 6: `@(Others)` is not listed, for it is not known which package it is"]
+    );
+    assert_eq!(
+        said(&inventory, "indirect-dependencies-unknown"),
+        [
+            "src/api/Api.csproj: a project without a lock file names what it needs directly; what that needs in turn is not listed (2 projects)"
+        ]
+    );
+}
+
+#[test]
+fn files_that_import_each_other_end() {
+    let layer = Layer::new()
+        .file("a.csproj", r#"<Project><Import Project="b.props"/><ItemGroup><PackageReference Include="X" Version="$(V)"/></ItemGroup></Project>"#)
+        .file("b.props", r#"<Project><Import Project="c.props"/><PropertyGroup><V>$(V)$(V)1</V></PropertyGroup></Project>"#)
+        .file("c.props", r#"<Project><Import Project="b.props"/><PropertyGroup><V>2.</V></PropertyGroup></Project>"#);
+    assert_eq!(listed(&inventory(&layer), "a.csproj"), ["X 2.2.1"]);
+}

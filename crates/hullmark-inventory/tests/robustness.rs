@@ -95,6 +95,8 @@ const PATHS: &[&str] = &[
     "gradle.lockfile",
     "packages.config",
     "pom.xml",
+    "x.csproj",
+    "Directory.Packages.props",
     "packages.lock.json",
     "obj/project.assets.json",
     "usr/bin/x",

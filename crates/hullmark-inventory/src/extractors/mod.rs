@@ -44,6 +44,7 @@ extractors! {
     lua::Lua,
     maven::Maven,
     models::Models,
+    msbuild::Msbuild,
     npm::Npm,
     npm_lock::NpmLock,
     nuget_assets::NugetAssets,

@@ -1,8 +1,12 @@
 //! What a file of a project says that only other files of the project complete: a version that the parent of a `pom.xml` or a
 //! `Directory.Packages.props` sets. An extractor sees one file; the merge sees them all, and completes here what they say.
 
+mod condition;
 pub(crate) mod maven;
+pub(crate) mod msbuild;
 mod path;
+
+use std::collections::BTreeSet;
 
 use hullmark_types::PackageKind;
 use serde::{Deserialize, Serialize};
@@ -24,6 +28,8 @@ pub struct ProjectPart(pub(crate) Part);
 pub(crate) enum Part {
     /// A `pom.xml`.
     Maven(Box<maven::Model>),
+    /// A project of .NET, or a file that such projects import.
+    Msbuild(Box<msbuild::Model>),
 }
 
 impl ProjectPart {
@@ -31,6 +37,7 @@ impl ProjectPart {
     pub fn kind(&self) -> PackageKind {
         match self.0 {
             Part::Maven(_) => PackageKind::Maven,
+            Part::Msbuild(_) => PackageKind::Nuget,
         }
     }
 
@@ -38,6 +45,7 @@ impl ProjectPart {
     pub(crate) fn weight(&self) -> usize {
         match &self.0 {
             Part::Maven(model) => model.weight(),
+            Part::Msbuild(model) => model.weight(),
         }
     }
 }
@@ -63,14 +71,26 @@ impl Steps {
 
 /// Completes the parts of all files that are there.
 pub(crate) fn complete<'a>(root: &'a Root<'_>) -> Vec<Completed<'a>> {
-    let mut models = Vec::new();
+    let (mut poms, mut projects) = (Vec::new(), Vec::new());
     for (path, live) in root.nodes() {
         let LiveNode::File(LiveFile { content: Some(content), .. }) = live.node else { continue };
         for part in content.values().filter_map(|extraction| extraction.project.as_ref()) {
             match &part.0 {
-                Part::Maven(model) => models.push(maven::Project { path, layer: live.layer, model }),
+                Part::Maven(model) => poms.push(maven::Project { path, layer: live.layer, model }),
+                Part::Msbuild(model) => projects.push(msbuild::Project { path, layer: live.layer, model }),
             }
         }
     }
-    maven::complete(&models, &mut Steps(MAX_STEPS))
+    let locked = |path: &str| {
+        let (_, content) = root.content(path)?;
+        let packages = content?.values().flat_map(|extraction| &extraction.packages);
+        let names: BTreeSet<_> = packages
+            .filter(|package| package.kind == PackageKind::Nuget)
+            .map(|package| package.name.to_lowercase())
+            .collect();
+        Some(names)
+    };
+    let mut completed = maven::complete(&poms, &mut Steps(MAX_STEPS));
+    completed.extend(msbuild::complete(&projects, locked, &mut Steps(MAX_STEPS)));
+    completed
 }
