@@ -2,11 +2,13 @@
 
 mod read;
 mod write;
+mod write_xml;
 mod xml;
 
 pub use read::{SbomError, parse_cyclonedx};
 pub use write::cyclonedx;
 pub(crate) use write::{text, uuid};
+pub use write_xml::cyclonedx_xml;
 pub(crate) use xml::parse_xml;
 
 /// Names of the properties that carry what CycloneDX has no field for.

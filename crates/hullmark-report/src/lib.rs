@@ -24,14 +24,14 @@ use std::io;
 use hullmark_types::{Digest, Inventory, Matches, Verdict};
 use serde::{Deserialize, Serialize};
 
-pub use cyclonedx::{SbomError, cyclonedx, parse_cyclonedx};
+pub use cyclonedx::{SbomError, cyclonedx, cyclonedx_xml, parse_cyclonedx};
 pub use format::{Format, UnknownFormat};
 pub use license::spdx_expression;
 pub use platforms::{PlatformReport, PlatformsReport, labels, write_platforms};
 pub use progress::{ProgressEvent, progress_schema};
 pub use sbom::{SbomFormat, UnknownSbomFormat, parse_sbom, write_sbom};
 pub use schema::{json_schema, platforms_schema};
-pub use spdx::{spdx_document, spdx_tag_value};
+pub use spdx::{spdx_document, spdx_tag_value, spdx3_document};
 pub use text::safe as safe_text;
 
 /// The program that made a report.

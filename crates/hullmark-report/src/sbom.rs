@@ -10,7 +10,9 @@ use hullmark_types::Inventory;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{SbomError, Tool, cyclonedx, parse_cyclonedx, spdx_document, spdx_tag_value};
+use crate::{
+    SbomError, Tool, cyclonedx, cyclonedx_xml, parse_cyclonedx, spdx_document, spdx_tag_value, spdx3_document,
+};
 
 /// The largest document, in bytes.
 pub(crate) const MAX_SIZE: usize = 256 << 20;
@@ -26,30 +28,37 @@ const MAX_STATEMENTS: usize = 3;
 pub enum SbomFormat {
     /// CycloneDX 1.6 in JSON.
     CyclonedxJson,
+    /// CycloneDX 1.6 in XML.
+    CyclonedxXml,
     /// SPDX 2.3 in JSON.
     SpdxJson,
     /// SPDX 2.3 as tags and values.
     SpdxTagValue,
+    /// SPDX 3.0.1 in JSON-LD.
+    Spdx3Json,
 }
 
 impl SbomFormat {
     /// All forms.
-    pub const ALL: [Self; 3] = [Self::CyclonedxJson, Self::SpdxJson, Self::SpdxTagValue];
+    pub const ALL: [Self; 5] =
+        [Self::CyclonedxJson, Self::CyclonedxXml, Self::SpdxJson, Self::SpdxTagValue, Self::Spdx3Json];
 
     /// The word on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::CyclonedxJson => "cyclonedx-json",
+            Self::CyclonedxXml => "cyclonedx-xml",
             Self::SpdxJson => "spdx-json",
             Self::SpdxTagValue => "spdx-tag-value",
+            Self::Spdx3Json => "spdx3-json",
         }
     }
 
     /// What the document is called in messages.
     pub fn document(self) -> &'static str {
         match self {
-            Self::CyclonedxJson => "a CycloneDX document",
-            Self::SpdxJson | Self::SpdxTagValue => "an SPDX document",
+            Self::CyclonedxJson | Self::CyclonedxXml => "a CycloneDX document",
+            Self::SpdxJson | Self::SpdxTagValue | Self::Spdx3Json => "an SPDX document",
         }
     }
 }
@@ -62,7 +71,9 @@ impl fmt::Display for SbomFormat {
 
 /// A word that names no form of an SBOM.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a form of SBOM: expected cyclonedx-json, spdx-json or spdx-tag-value")]
+#[error(
+    "`{0}` is not a form of SBOM: expected cyclonedx-json, cyclonedx-xml, spdx-json, spdx-tag-value or spdx3-json"
+)]
 pub struct UnknownSbomFormat(pub String);
 
 impl FromStr for SbomFormat {
@@ -92,6 +103,10 @@ pub fn write_sbom(
             crate::pretty(&spdx_document(inventory, tool).map_err(io::Error::other)?, out)
         }
         SbomFormat::SpdxTagValue => spdx_tag_value(inventory, tool, out),
+        SbomFormat::CyclonedxXml => cyclonedx_xml(inventory, tool, out),
+        SbomFormat::Spdx3Json => {
+            crate::pretty(&spdx3_document(inventory, tool).map_err(io::Error::other)?, out)
+        }
     }
 }
 

@@ -262,7 +262,7 @@ pub struct Sbom {
     /// Which image.
     #[command(flatten)]
     pub target: TargetArguments,
-    /// Form of the document: cyclonedx-json (1.6), spdx-json or spdx-tag-value (2.3)
+    /// Form of the document: cyclonedx-json or cyclonedx-xml (1.6), spdx-json or spdx-tag-value (2.3), spdx3-json (3.0.1)
     #[arg(long, default_value = "cyclonedx-json", env = "HULLMARK_SBOM_FORMAT")]
     pub format: SbomFormat,
     /// Write to a file instead of standard output

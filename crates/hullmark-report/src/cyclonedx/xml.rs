@@ -104,6 +104,12 @@ impl Reading {
         self.path.len().checked_sub(above).and_then(|at| self.path.get(at)).map_or("", String::as_str)
     }
 
+    /// Whether the place is among the tools that made the document, which are no components of what it is about.
+    fn is_in_tools(&self) -> bool {
+        self.path.get(1).is_some_and(|name| name == "metadata")
+            && self.path.get(2).is_some_and(|name| name == "tools")
+    }
+
     fn start(&mut self, element: &BytesStart<'_>) -> Result<(), String> {
         let name = element.local_name().as_ref().to_owned();
         if self.path.is_empty() {
@@ -112,6 +118,10 @@ impl Reading {
                 self.document.bom_format = "CycloneDX".to_owned();
             }
             self.root = name.chars().take(50).collect();
+        }
+        if self.is_in_tools() {
+            self.path.push(name);
+            return Ok(());
         }
         let said = |name: &str| attribute(element, name).map(Option::unwrap_or_default);
         let within = self.parent(1).to_owned();
@@ -163,6 +173,9 @@ impl Reading {
     fn end(&mut self) {
         let Some(name) = self.path.pop() else { return };
         let text = std::mem::take(&mut self.text).trim().to_owned();
+        if self.is_in_tools() {
+            return;
+        }
         let within = self.parent(1).to_owned();
         if name == "component" && matches!(within.as_str(), "components" | "metadata") {
             let Some(component) = self.components.pop() else { return };

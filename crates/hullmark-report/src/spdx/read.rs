@@ -203,6 +203,12 @@ fn of_another(document: Document) -> Foreign {
     found
 }
 
+/// The source package of `built package from: NAME VERSION`.
+pub(super) fn source_package(info: &str) -> Option<(String, Option<String>)> {
+    let (name, version) = info.strip_prefix("built package from: ")?.rsplit_once(' ')?;
+    Some((name.to_owned(), Some(version.to_owned())))
+}
+
 fn one_of_another(
     package: Package,
     purl: Option<String>,
@@ -217,10 +223,7 @@ fn one_of_another(
     let vendor = said(package.supplier)
         .map(|supplier| supplier.split_once(": ").map_or(supplier.clone(), |(_, name)| name.to_owned()));
     // Trivy names the source package in words.
-    let source = package.source_info.as_deref().and_then(|info| {
-        let (name, version) = info.strip_prefix("built package from: ")?.rsplit_once(' ')?;
-        Some((name.to_owned(), Some(version.to_owned())))
-    });
+    let source = package.source_info.as_deref().and_then(source_package);
     let checksum = |sum: Sum| Checksum {
         algorithm: sum.algorithm.to_ascii_lowercase(),
         value: sum.checksum_value.to_ascii_lowercase(),

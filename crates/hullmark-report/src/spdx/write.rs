@@ -82,7 +82,7 @@ pub fn spdx_document(inventory: &Inventory, tool: &Tool) -> Result<Value, Canoni
 }
 
 /// When the image was made, to the second, as SPDX has it.
-fn created(inventory: &Inventory) -> String {
+pub(super) fn created(inventory: &Inventory) -> String {
     let created = inventory.config.as_ref().and_then(|config| config.created.as_deref());
     let time = created.and_then(|text| text.parse::<jiff::Timestamp>().ok());
     let whole = time.and_then(|time| jiff::Timestamp::from_second(time.as_second()).ok());
@@ -170,12 +170,12 @@ fn one(package: &Package, position: usize, annotation: Value, licenses: &mut Ext
 
 /// Declared licences that SPDX has no word for, by the name that the document gives them.
 #[derive(Default)]
-struct ExtractedLicenses {
-    texts: BTreeMap<String, String>,
+pub(super) struct ExtractedLicenses {
+    pub(super) texts: BTreeMap<String, String>,
 }
 
 impl ExtractedLicenses {
-    fn declared(&mut self, declared: &[String]) -> String {
+    pub(super) fn declared(&mut self, declared: &[String]) -> String {
         if let Some(expression) = expression_of(declared) {
             return expression;
         }
