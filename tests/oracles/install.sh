@@ -2,6 +2,7 @@
 # Installs what tests compare with or scan, and what comes from package registries: install.sh <directory>
 #
 #   <directory>/python    packaging, from PyPI, for `PYTHONPATH`
+#   <directory>/sbom      validators of SBOMs, from PyPI, for `PYTHONPATH`
 #   <directory>/node      semver, from npm, in node_modules
 #   <directory>/urllib3   urllib3 1.26.5, from PyPI, as pip installs it, in site-packages: a package to scan
 #   <directory>/go        a program over golang.org/x/mod/semver and go/version, where Go 1.22 or newer is at hand
@@ -55,6 +56,15 @@ install_python() {
     finish python "$packaging"
 }
 
+install_sbom() {
+    local version
+    version=$(cksum <"$here/sbom_requirements.txt")
+    is_there sbom "$version" && return
+    start sbom
+    install_from_pypi "$directory/sbom" --only-binary :all: --requirement "$here/sbom_requirements.txt" || return
+    finish sbom "$version"
+}
+
 install_urllib3() {
     is_there urllib3 "$urllib3" && return
     start urllib3
@@ -87,6 +97,7 @@ install_go() {
 }
 
 install_python || { echo "error: cannot install packaging $packaging into $directory/python" >&2; failed=1; }
+install_sbom || { echo "error: cannot install the validators of SBOMs into $directory/sbom" >&2; failed=1; }
 install_urllib3 || { echo "error: cannot install urllib3 $urllib3 into $directory/urllib3" >&2; failed=1; }
 install_node || { echo "error: cannot install semver $semver into $directory/node" >&2; failed=1; }
 install_go || echo "warning: cannot build $here/compare_go.go; the order of Go versions is tested by tables alone" >&2

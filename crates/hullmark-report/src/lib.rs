@@ -4,6 +4,8 @@
 //! as an SBOM and [`parse_cyclonedx`] reads one back, without loss when Hullmark wrote it.
 
 mod attribution;
+mod checksum;
+mod cpe;
 mod cyclonedx;
 mod format;
 mod json;

@@ -1,7 +1,11 @@
-//! CycloneDX in XML and SPDX 3: where other tools look for what is said, and what neither form may hold.
+//! Written SBOMs: where other tools look for what is said, and whether each form is valid by what its authors publish.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use std::path::PathBuf;
+use std::process::Command;
+
 use hullmark_report::{SbomFormat, Tool, parse_sbom, write_sbom};
+use hullmark_testkit::workspace_root;
 use hullmark_types::{
     Checksum, Diagnostic, Distribution, INVENTORY_SCHEMA, Inventory, LayerInfo, Location, Package,
     PackageKind, SourcePackage, Subject, SubjectKind,
@@ -53,6 +57,7 @@ fn packages() -> Vec<Package> {
         },
         Package {
             development: true,
+            vendor: Some("Someone (else)".to_owned()),
             locations: location("app\u{fffe}\u{1}\u{ffff}]]>"),
             ..Package::new(PackageKind::Cargo, "itoa", "1.0.11", "pkg:cargo/itoa@1.0.11", "rust")
         },
@@ -60,7 +65,11 @@ fn packages() -> Vec<Package> {
 }
 
 fn write(format: SbomFormat) -> String {
-    let mut inventory = inventory(packages());
+    document(format, packages())
+}
+
+fn document(format: SbomFormat, packages: Vec<Package>) -> String {
+    let mut inventory = inventory(packages);
     inventory.packages.sort();
     let tool = Tool { name: "hullmark".to_owned(), version: "0.0.0".to_owned() };
     let mut document = Vec::new();
@@ -162,4 +171,78 @@ fn tools_that_made_a_document_in_xml_are_no_components_of_it() {
         <components><component type="library"><name>a</name><purl>pkg:npm/a@1.0.0</purl></component></components></bom>"#;
     let read = parse_sbom(document.as_bytes()).unwrap();
     assert_eq!((read.packages.len(), read.diagnostics), (1, vec![]));
+}
+
+/// The validators, that `tests/oracles/install.sh` installs; `None`, and a word on it, where they are absent.
+fn validators() -> Option<Command> {
+    let oracles = std::env::var_os("HULLMARK_ORACLES")
+        .map_or_else(|| workspace_root().join("target/oracles"), PathBuf::from);
+    let installed = oracles.join("sbom");
+    if !installed.join("installed").is_file() {
+        let absent =
+            "the validators of SBOMs are absent; tests/oracles/install.sh target/oracles installs them";
+        let is_required = ["CI", "HULLMARK_REQUIRE_ORACLES"].map(|name| std::env::var_os(name).is_some());
+        assert!(is_required == [false; 2], "{absent}");
+        eprintln!("skipped: {absent}");
+        return None;
+    }
+    let mut command = Command::new("python3");
+    command.arg("-B").arg(workspace_root().join("tests/oracles/validate_sbom.py"));
+    command.env("PYTHONPATH", installed);
+    Some(command)
+}
+
+/// What the validators say of documents.
+fn problems(format: SbomFormat, documents: &[String]) -> Option<String> {
+    let mut command = validators()?;
+    command.arg(format.name());
+    let directory = tempfile::tempdir().unwrap();
+    for (position, document) in documents.iter().enumerate() {
+        let path = directory.path().join(position.to_string());
+        std::fs::write(&path, document).unwrap();
+        command.arg(path);
+    }
+    let output = command.output().unwrap();
+    assert!(output.stderr.is_empty(), "{format}: {}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.success(), said.is_empty(), "{format}: {said}");
+    Some(said)
+}
+
+#[test]
+fn every_form_is_valid_by_what_its_authors_publish() {
+    // An image may say anything of its packages.
+    let odd = Package {
+        vendor: Some("two\nlines (of, a: vendor) <x@y>".to_owned()),
+        licenses: vec!["GPL-2.0-or-later".to_owned(), "see \"there\"\u{7}".to_owned()],
+        checksums: vec![
+            Checksum { algorithm: "sha256".to_owned(), value: "short".to_owned() },
+            Checksum { algorithm: "sha512".to_owned(), value: "0f".repeat(64) },
+            Checksum { algorithm: "crc".to_owned(), value: "0f".to_owned() },
+        ],
+        properties: [("cpe".to_owned(), "no cpe".to_owned())].into(),
+        ..Package::new(PackageKind::Npm, "@a b/c\u{1b}\t", "", "pkg:npm/%40a%20b/c", "package-json")
+    };
+    for format in SbomFormat::ALL {
+        let cases = [vec![], packages(), [packages(), vec![odd.clone(), odd.clone()]].concat()];
+        let documents = cases.map(|packages| document(format, packages));
+        let Some(said) = problems(format, &documents) else { return };
+        assert_eq!(said, "", "{format}");
+    }
+}
+
+#[test]
+fn the_validators_find_what_is_wrong() {
+    for (format, right, wrong) in [
+        (SbomFormat::CyclonedxJson, "\"library\"", "\"book\""),
+        (SbomFormat::CyclonedxXml, "<scope>excluded</scope>", "<scope>never</scope>"),
+        (SbomFormat::SpdxJson, "DEPENDS_ON", "NEEDS"),
+        (SbomFormat::SpdxTagValue, "DEPENDS_ON", "NEEDS"),
+        (SbomFormat::Spdx3Json, "\"dependsOn\"", "\"needs\""),
+    ] {
+        let document = write(format);
+        assert!(document.contains(right), "{format}");
+        let Some(said) = problems(format, &[document.replacen(right, wrong, 1)]) else { return };
+        assert_ne!(said, "", "{format}");
+    }
 }

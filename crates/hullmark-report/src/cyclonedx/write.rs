@@ -103,10 +103,10 @@ fn component(package: &Package, position: usize, layers: &[LayerInfo]) -> Result
     if package.development {
         members.insert("scope".to_owned(), json!("excluded"));
     }
-    if let Some(cpe) = package.properties.get("cpe") {
+    if let Some(cpe) = crate::cpe::of(package) {
         members.insert("cpe".to_owned(), json!(cpe));
     }
-    let hashes: Vec<Value> = package.checksums.iter().filter_map(hash).collect();
+    let hashes: Vec<Value> = crate::checksum::of(package).map(hash).collect();
     if !hashes.is_empty() {
         members.insert("hashes".to_owned(), json!(hashes));
     }
@@ -158,18 +158,12 @@ fn licenses(declared: &[String]) -> Option<Value> {
     })
 }
 
-fn hash(checksum: &Checksum) -> Option<Value> {
-    let (algorithm, length) = match checksum.algorithm.as_str() {
-        "md5" => ("MD5", 32),
-        "sha1" => ("SHA-1", 40),
-        "sha256" => ("SHA-256", 64),
-        "sha384" => ("SHA-384", 96),
-        "sha512" => ("SHA-512", 128),
-        _ => return None,
+fn hash(checksum: &Checksum) -> Value {
+    let algorithm = match checksum.algorithm.strip_prefix("sha") {
+        Some(length) => format!("SHA-{length}"),
+        None => checksum.algorithm.to_ascii_uppercase(),
     };
-    let is_hexadecimal = checksum.value.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (checksum.value.len() == length && is_hexadecimal)
-        .then(|| json!({ "alg": algorithm, "content": checksum.value }))
+    json!({ "alg": algorithm, "content": checksum.value })
 }
 
 /// What each package needs, and what the image holds.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::read::{
     Annotation, Document, ExternalReference, ExtractedLicense, Package, Relationship, Sum, of_document,
 };
-use super::write::spdx_document;
+use super::write::{line, spdx_document};
 use crate::{SbomError, Tool};
 
 /// The longest value, in bytes.
@@ -251,9 +251,4 @@ fn annotate(
     tag("AnnotationType", text("annotationType"))?;
     tag("SPDXREF", about)?;
     tag("AnnotationComment", &text("comment").replace('<', "\\u003c").replace('\n', " "))
-}
-
-/// A value that stands in one line.
-fn line(text: &str) -> String {
-    text.chars().map(|one| if one.is_control() { ' ' } else { one }).collect()
 }

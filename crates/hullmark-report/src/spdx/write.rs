@@ -126,7 +126,7 @@ fn one(package: &Package, position: usize, annotation: Value, licenses: &mut Ext
         "referenceType": "purl",
         "referenceLocator": package.purl,
     })];
-    if let Some(cpe) = package.properties.get("cpe") {
+    if let Some(cpe) = crate::cpe::of(package) {
         references.push(json!({
             "referenceCategory": "SECURITY",
             "referenceType": "cpe23Type",
@@ -137,7 +137,7 @@ fn one(package: &Package, position: usize, annotation: Value, licenses: &mut Ext
         "SPDXID": reference(position),
         "name": package.name,
         "versionInfo": package.version,
-        "supplier": package.vendor.as_deref().map_or_else(|| "NOASSERTION".to_owned(), |vendor| format!("Organization: {vendor}")),
+        "supplier": supplier(package),
         "downloadLocation": "NOASSERTION",
         "filesAnalyzed": false,
         "licenseConcluded": "NOASSERTION",
@@ -154,10 +154,7 @@ fn one(package: &Package, position: usize, annotation: Value, licenses: &mut Ext
         let info = format!("built package from: {} {}", source.name, source.version);
         members.insert("sourceInfo".to_owned(), json!(info));
     }
-    let checksums: Vec<Value> = package
-        .checksums
-        .iter()
-        .filter(|checksum| ["md5", "sha1", "sha256", "sha384", "sha512"].contains(&checksum.algorithm.as_str()))
+    let checksums: Vec<Value> = crate::checksum::of(package)
         .map(|checksum| {
             json!({ "algorithm": checksum.algorithm.to_ascii_uppercase(), "checksumValue": checksum.value })
         })
@@ -166,6 +163,22 @@ fn one(package: &Package, position: usize, annotation: Value, licenses: &mut Ext
         members.insert("checksums".to_owned(), json!(checksums));
     }
     value
+}
+
+/// The vendor, in one line, as SPDX has it.
+fn supplier(package: &Package) -> String {
+    let name = line(package.vendor.as_deref().unwrap_or_default());
+    match name.trim() {
+        "" => "NOASSERTION".to_owned(),
+        // Brackets at the end are for the address of an electronic mailbox, which may be none.
+        name if name.ends_with(')') => format!("Organization: {name} ()"),
+        name => format!("Organization: {name}"),
+    }
+}
+
+/// A value that stands in one line.
+pub(super) fn line(text: &str) -> String {
+    text.chars().map(|one| if one.is_control() { ' ' } else { one }).collect()
 }
 
 /// Declared licences that SPDX has no word for, by the name that the document gives them.

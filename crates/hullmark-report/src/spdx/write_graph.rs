@@ -233,7 +233,7 @@ impl Graph {
         if let Some(supplier) = supplier {
             say("suppliedBy", json!(supplier));
         }
-        if let Some(cpe) = package.properties.get("cpe") {
+        if let Some(cpe) = crate::cpe::of(package) {
             let identifier = json!({
                 "type": "ExternalIdentifier",
                 "externalIdentifierType": "cpe23",
@@ -241,11 +241,7 @@ impl Graph {
             });
             say("externalIdentifier", json!([identifier]));
         }
-        let known = ["md5", "sha1", "sha256", "sha384", "sha512"];
-        let hashes: Vec<Value> = package
-            .checksums
-            .iter()
-            .filter(|checksum| known.contains(&checksum.algorithm.as_str()))
+        let hashes: Vec<Value> = crate::checksum::of(package)
             .map(|one| json!({ "type": "Hash", "algorithm": one.algorithm, "hashValue": one.value }))
             .collect();
         if !hashes.is_empty() {
