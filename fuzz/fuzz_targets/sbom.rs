@@ -1,9 +1,9 @@
-//! CycloneDX documents: any bytes.
+//! SBOMs in every form: any bytes.
 #![no_main]
 
-use hullmark_report::parse_cyclonedx;
+use hullmark_report::parse_sbom;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = parse_cyclonedx(bytes);
+    let _ = parse_sbom(bytes);
 });

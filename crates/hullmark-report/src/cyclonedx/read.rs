@@ -78,6 +78,26 @@ pub(super) struct Document {
 pub(super) struct Metadata {
     #[serde(default)]
     pub(super) component: Option<Component>,
+    #[serde(default)]
+    pub(super) tools: Tools,
+}
+
+/// The programs that made a document: components since 1.5, a list of its own before.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Tools {
+    Named(Vec<Named>),
+    Components {
+        #[serde(default)]
+        components: Vec<Named>,
+    },
+    Other(serde::de::IgnoredAny),
+}
+
+impl Default for Tools {
+    fn default() -> Self {
+        Self::Named(Vec::new())
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -193,6 +213,11 @@ fn of_another(document: Document) -> Result<Foreign, SbomError> {
         found.name = Some(component.name.clone());
         found.digest = component.version.as_deref().and_then(|version| version.parse().ok());
     }
+    let tools = match document.metadata.tools {
+        Tools::Named(tools) | Tools::Components { components: tools } => tools,
+        Tools::Other(_) => Vec::new(),
+    };
+    found.tools = tools.into_iter().filter_map(|tool| tool.name).collect();
     for dependency in document.dependencies {
         found.needs.entry(dependency.reference).or_default().extend(dependency.depends_on);
     }

@@ -5,7 +5,8 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use super::read::{
-    Component, Dependency, Document, Hash, License, LicenseChoice, Named, Property, SbomError, of_document,
+    Component, Dependency, Document, Hash, License, LicenseChoice, Named, Property, SbomError, Tools,
+    of_document,
 };
 use crate::sbom::MAX_COMPONENTS;
 
@@ -121,6 +122,7 @@ impl Reading {
         }
         if self.is_in_tools() {
             self.path.push(name);
+            self.text.clear();
             return Ok(());
         }
         let said = |name: &str| attribute(element, name).map(Option::unwrap_or_default);
@@ -174,6 +176,13 @@ impl Reading {
         let Some(name) = self.path.pop() else { return };
         let text = std::mem::take(&mut self.text).trim().to_owned();
         if self.is_in_tools() {
+            if name == "name" && matches!(self.parent(1), "tool" | "component") {
+                let tool = Named { name: Some(text) };
+                match &mut self.document.metadata.tools {
+                    Tools::Named(tools) => tools.push(tool),
+                    other => *other = Tools::Named(vec![tool]),
+                }
+            }
             return;
         }
         let within = self.parent(1).to_owned();

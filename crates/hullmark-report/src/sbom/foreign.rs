@@ -25,6 +25,8 @@ pub(crate) struct Foreign {
     pub(crate) digest: Option<Digest>,
     /// The operating system, when it is a component of its own.
     pub(crate) distribution: Option<Distribution>,
+    /// The programs that made it, as they are named there.
+    pub(crate) tools: Vec<String>,
     /// Packages, and what may be one.
     pub(crate) components: Vec<Component>,
     /// What each component needs, by their references.
@@ -49,7 +51,8 @@ pub(crate) struct Component {
 
 /// Takes what can be taken of a document that Hullmark did not write.
 pub(crate) fn inventory(document: Foreign) -> Inventory {
-    let Foreign { name, digest, mut distribution, components, needs } = document;
+    let Foreign { name, digest, mut distribution, tools, components, needs } = document;
+    let names_sources = tools.iter().any(|tool| names_sources(tool));
     let mut diagnostics = Vec::new();
     let mut packages = Vec::new();
     for component in &components {
@@ -68,7 +71,7 @@ pub(crate) fn inventory(document: Foreign) -> Inventory {
             ));
             continue;
         };
-        match package(purl, &parsed, component, &mut diagnostics) {
+        match package(purl, &parsed, component, names_sources, &mut diagnostics) {
             Some(package) => packages.push((parsed, component, package)),
             None => diagnostics.push(Diagnostic::gap(
                 "unsupported-package-type",
@@ -129,6 +132,18 @@ pub(crate) fn inventory(document: Foreign) -> Inventory {
     }
 }
 
+/// Whether a program always names the source package where it is called otherwise than the package, so that one that is not named has
+/// the name of the package: `syft`, `syft-1.57.0`, `Tool: trivy-0.74.0`.
+fn names_sources(tool: &str) -> bool {
+    let tool = tool.trim_start_matches("Tool: ").to_ascii_lowercase();
+    let is_version =
+        |rest: &str| rest.trim_start_matches(['-', 'v']).starts_with(|one: char| one.is_ascii_digit());
+    ["syft", "trivy"]
+        .iter()
+        .filter_map(|name| tool.strip_prefix(name))
+        .any(|rest| rest.is_empty() || (rest.starts_with('-') && is_version(rest)))
+}
+
 /// A distribution of which only name and version are known.
 pub(crate) fn operating_system(name: &str, version: Option<&str>) -> Distribution {
     Distribution {
@@ -148,6 +163,7 @@ fn package(
     purl: &str,
     parsed: &Purl,
     component: &Component,
+    names_sources: bool,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Package> {
     let place = &component.place;
@@ -166,7 +182,7 @@ fn package(
     }
     let source = kind.is_operating_system().then(|| source(parsed, component, &name, &version)).map(
         |(source, stated)| {
-            if !stated {
+            if !stated && !names_sources {
                 diagnostics.push(Diagnostic::note(
                     "sbom-without-source-package",
                     place.clone(),
@@ -197,12 +213,26 @@ fn source(purl: &Purl, component: &Component, name: &str, version: &str) -> (Sou
         return (SourcePackage { name: name.clone(), version }, true);
     }
     match purl.qualifiers.get("upstream") {
+        Some(file) if file.ends_with("src.rpm") => {
+            let said = source_rpm(file);
+            let (name, version) = said.unwrap_or((name, version));
+            (SourcePackage { name: name.to_owned(), version: version.to_owned() }, said.is_some())
+        }
         Some(upstream) => {
             let (name, version) = upstream.split_once('@').unwrap_or((upstream, version));
             (SourcePackage { name: name.to_owned(), version: version.to_owned() }, true)
         }
         None => (SourcePackage { name: name.to_owned(), version: version.to_owned() }, false),
     }
+}
+
+/// Name and version of `NAME-VERSION-RELEASE.src.rpm`.
+fn source_rpm(file: &str) -> Option<(&str, &str)> {
+    let stem = file.strip_suffix(".src.rpm").or_else(|| file.strip_suffix(".nosrc.rpm"))?;
+    let (rest, _release) = stem.rsplit_once('-')?;
+    let (name, _version) = rest.rsplit_once('-')?;
+    let version = stem.get(name.len() + 1..)?;
+    (!name.is_empty()).then_some((name, version))
 }
 
 fn parse(text: &str) -> Option<Purl> {

@@ -174,6 +174,7 @@ fn of_another(document: &Document<'_>) -> Foreign {
                     found.name = Some(element.name.clone());
                 }
             }
+            "Tool" | "SoftwareAgent" => found.tools.push(element.name.clone()),
             "Agent" | "Organization" | "Person" => {
                 suppliers.insert(element.id.as_str(), element.name.as_str());
             }

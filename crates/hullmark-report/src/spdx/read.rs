@@ -24,8 +24,16 @@ pub(super) struct Document {
     pub(super) document_describes: Vec<String>,
     #[serde(default)]
     pub(super) annotations: Vec<Annotation>,
+    #[serde(default)]
+    pub(super) creation_info: CreationInfo,
     #[serde(default, rename = "hasExtractedLicensingInfos")]
     pub(super) licenses: Vec<ExtractedLicense>,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct CreationInfo {
+    #[serde(default)]
+    pub(super) creators: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -158,7 +166,8 @@ fn own_inventory(inventory: &str, document: &Document) -> Result<Inventory, Sbom
 
 /// What a document of another tool says.
 fn of_another(document: Document) -> Foreign {
-    let mut found = Foreign { name: Some(document.name), ..Foreign::default() };
+    let mut found =
+        Foreign { name: Some(document.name), tools: document.creation_info.creators, ..Foreign::default() };
     let mut described: BTreeSet<String> = document.document_describes.into_iter().collect();
     for one in document.relationships {
         let (from, to) = (one.spdx_element_id, one.related_spdx_element);

@@ -1,6 +1,7 @@
 //! SPDX 2 as tags and values (<https://spdx.github.io/spdx-spec/v2.3/conformance/>): `Tag: value`, one a line; a value of several
 //! lines stands between `<text>` and `</text>`.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use hullmark_types::Inventory;
@@ -34,6 +35,7 @@ pub(crate) fn parse_tag_value(bytes: &[u8]) -> Result<Inventory, SbomError> {
     // Whose annotation, checksum and so on the next ones are.
     let mut at = At::Document;
     let mut about = String::new();
+    let mut annotations = Vec::new();
     while let Some((number, line)) = lines.next() {
         let failed = |problem: String| SbomError::TagValue { line: number + 1, problem };
         let line = line.trim();
@@ -46,17 +48,33 @@ pub(crate) fn parse_tag_value(bytes: &[u8]) -> Result<Inventory, SbomError> {
         let mut value = value.trim().to_owned();
         if let Some(begun) = value.strip_prefix("<text>") {
             let mut whole = begun.to_owned();
-            while !whole.trim_end().ends_with("</text>") {
+            // The end stands in one line: what came before it is not looked at again.
+            let mut has_ended = begun.trim_end().ends_with("</text>");
+            while !has_ended {
                 let (_, more) = lines.next().ok_or_else(|| failed("`<text>` has no end".to_owned()))?;
                 if whole.len() + more.len() > MAX_VALUE {
                     return Err(failed(format!("a value has more than {MAX_VALUE} bytes")));
                 }
                 whole.push('\n');
                 whole.push_str(more);
+                has_ended = more.trim_end().ends_with("</text>");
             }
             value = whole.trim_end().trim_end_matches("</text>").to_owned();
         }
-        take(&mut document, &mut at, &mut about, tag.trim(), value);
+        take(&mut document, &mut annotations, &mut at, &mut about, tag.trim(), value);
+    }
+    // Annotations name what they are about, wherever they stand.
+    let positions: BTreeMap<String, usize> = document
+        .packages
+        .iter()
+        .enumerate()
+        .map(|(position, package)| (package.id.clone(), position))
+        .collect();
+    for (id, annotation) in annotations {
+        match positions.get(&id).and_then(|position| document.packages.get_mut(*position)) {
+            Some(package) => package.annotations.push(annotation),
+            None => document.annotations.push(annotation),
+        }
     }
     of_document(document)
 }
@@ -71,7 +89,14 @@ enum At {
     License,
 }
 
-fn take(document: &mut Document, at: &mut At, about: &mut String, tag: &str, value: String) {
+fn take(
+    document: &mut Document,
+    annotations: &mut Vec<(String, Annotation)>,
+    at: &mut At,
+    about: &mut String,
+    tag: &str,
+    value: String,
+) {
     match tag {
         "PackageName" => {
             *at = At::Package;
@@ -85,6 +110,10 @@ fn take(document: &mut Document, at: &mut At, about: &mut String, tag: &str, val
         "LicenseID" => {
             *at = At::License;
             document.licenses.push(ExtractedLicense { license_id: value, ..ExtractedLicense::default() });
+            return;
+        }
+        "Creator" => {
+            document.creation_info.creators.push(value);
             return;
         }
         "DocumentName" => {
@@ -107,12 +136,7 @@ fn take(document: &mut Document, at: &mut At, about: &mut String, tag: &str, val
             return;
         }
         "AnnotationComment" => {
-            let annotation = Annotation { comment: value };
-            let id = std::mem::take(about);
-            match document.packages.iter_mut().rev().find(|package| package.id == id) {
-                Some(package) => package.annotations.push(annotation),
-                None => document.annotations.push(annotation),
-            }
+            annotations.push((std::mem::take(about), Annotation { comment: value }));
             return;
         }
         _ => {}
