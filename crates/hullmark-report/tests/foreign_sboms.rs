@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use hullmark_report::{SbomError, parse_sbom};
-use hullmark_types::Inventory;
+use hullmark_types::{Inventory, PackageKind};
 use proptest::prelude::*;
 
 fn read(document: &str) -> Inventory {
@@ -78,6 +78,13 @@ fn the_file_of_a_source_rpm_names_the_source_package() {
         assert_eq!((source.name.as_str(), source.version.as_str()), (name, version), "{upstream}");
         assert_eq!(read.diagnostics.len(), notes, "{upstream}");
     }
+}
+
+#[test]
+fn the_revision_of_a_build_of_bitnami_is_no_part_of_the_version() {
+    let component = r#"{"type":"library","name":"redis","purl":"pkg:bitnami/redis@7.4.1-0?arch=amd64"}"#;
+    let read = read(&format!(r#"{{"bomFormat":"CycloneDX","components":[{component}]}}"#));
+    assert_eq!((read.packages[0].version.as_str(), read.packages[0].kind), ("7.4.1", PackageKind::Bitnami));
 }
 
 /// Documents that are large where a reader may look at something again and again; all of about the same size.

@@ -39,7 +39,10 @@ pub use finding::{Evidence, Finding, Matches, NotAffected, PackageKey, Undetermi
 pub use image::{HistoryEntry, ImageConfig, LayerInfo, Platform, PlatformError, Subject, SubjectKind};
 pub use image_reference::{ImageReference, ImageReferenceError};
 pub use inventory::{INVENTORY_SCHEMA, Inventory};
-pub use package::{Checksum, Confidence, Location, Package, PackageKind, SourcePackage, fold_pypi_name};
+pub use package::{
+    Checksum, Confidence, Location, Package, PackageKind, SourcePackage, fold_pypi_name,
+    split_bitnami_revision,
+};
 pub use profile::{ImageProfile, PROFILE_SCHEMA, ProgramFile, ProgramKind};
 pub use runtime_event::{
     DriftKind, MAX_BATCH_EVENTS, ProcessFacts, RuntimeEvent, RuntimeEventBatch, RuntimeEventKind,

@@ -312,6 +312,16 @@ pub fn fold_pypi_name(name: &str) -> String {
     folded
 }
 
+/// The version of a component of Bitnami without the revision of Bitnami's build (`7.4.1-0`, `7.4.1-r0`), and that revision. Advisories
+/// compare the version, of which the revision would make a pre-release.
+pub fn split_bitnami_revision(version: &str) -> (&str, Option<&str>) {
+    let Some((before, after)) = version.rsplit_once('-') else { return (version, None) };
+    let digits = after.strip_prefix('r').unwrap_or(after);
+    let is_revision = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_version = before.contains('.') && before.starts_with(|first: char| first.is_ascii_digit());
+    if is_revision && is_version { (before, Some(digits)) } else { (version, None) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -334,6 +344,22 @@ mod tests {
         }
         assert_eq!(PackageKind::of_ecosystem("Rocky Linux:9"), Some(PackageKind::Rpm));
         assert_eq!(PackageKind::of_ecosystem("Android"), None);
+    }
+
+    #[test]
+    fn revisions_of_bitnami_are_no_part_of_the_version() {
+        for (version, expected) in [
+            ("7.4.1-0", ("7.4.1", Some("0"))),
+            ("2.9.3-r12", ("2.9.3", Some("12"))),
+            ("1.0.0-rc1-3", ("1.0.0-rc1", Some("3"))),
+            ("3.14.1", ("3.14.1", None)),
+            ("1.0.0-rc1", ("1.0.0-rc1", None)),
+            ("1.0.0-r", ("1.0.0-r", None)),
+            ("20240101-1", ("20240101-1", None)),
+            ("", ("", None)),
+        ] {
+            assert_eq!(split_bitnami_revision(version), expected, "{version}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hullmark_types::{
     Checksum, Diagnostic, Digest, Distribution, INVENTORY_SCHEMA, Inventory, LayerInfo, Location, Package,
-    PackageKind, SourcePackage, Subject, SubjectKind,
+    PackageKind, SourcePackage, Subject, SubjectKind, split_bitnami_revision,
 };
 
 /// A package URL taken apart: `pkg:type/namespace/name@version?qualifiers#subpath`.
@@ -179,6 +179,9 @@ fn package(
         parsed.qualifiers.get("epoch").filter(|_| kind == PackageKind::Deb && !version.contains(':'))
     {
         version = format!("{epoch}:{version}");
+    }
+    if kind == PackageKind::Bitnami {
+        version = split_bitnami_revision(&version).0.to_owned();
     }
     let source = kind.is_operating_system().then(|| source(parsed, component, &name, &version)).map(
         |(source, stated)| {

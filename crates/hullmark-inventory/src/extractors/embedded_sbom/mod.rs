@@ -1,4 +1,4 @@
-//! SBOM files that an image carries: CycloneDX and SPDX in JSON, as build tools, Wolfi's apks, hardened images and Python wheels
+//! SBOM files that an image carries: CycloneDX and SPDX in JSON, as build tools, Wolfi's apks, Bitnami's components, hardened images and Python wheels
 //! (PEP 770) leave them behind.
 //!
 //! What such a file names and a package manager knows as well is the package manager's: the merge takes it from there and lists
@@ -47,7 +47,11 @@ impl Extractor for EmbeddedSbom {
     }
 
     fn summary(&self) -> &'static str {
-        "Packages of any kind that SBOM files in an image name and no package manager knows, from CycloneDX and SPDX in JSON (`*.cdx.json`, `*.spdx.json`, `*.bom.json`, `*.sbom.json`, `bom.json`, `sbom.json`, and what is in directories named `sbom` or `sboms`)"
+        "Packages of any kind that SBOM files in an image name and no package manager knows, from CycloneDX and SPDX in JSON (`*.cdx.json`, `*.spdx.json`, `*.bom.json`, `*.sbom.json`, `bom.json`, `sbom.json`, `.spdx-*.spdx` of Bitnami, and what is in directories named `sbom` or `sboms`)"
+    }
+
+    fn version(&self) -> u32 {
+        2
     }
 
     fn kinds(&self) -> &'static [PackageKind] {
@@ -60,6 +64,10 @@ impl Extractor for EmbeddedSbom {
 
     fn wants(&self, file: &FileFacts<'_>) -> bool {
         let name = file.file_name();
+        // Each component of Bitnami's images has one.
+        if name.starts_with(".spdx-") && name.ends_with(".spdx") {
+            return true;
+        }
         if !name.ends_with(".json") {
             return false;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hullmark_types::{Distribution, PackageKind, SourcePackage};
+use hullmark_types::{Distribution, PackageKind, SourcePackage, split_bitnami_revision};
 
 use crate::FoundPackage;
 use crate::extractors::rpm;
@@ -66,6 +66,14 @@ pub(super) fn package(text: &str) -> Option<FoundPackage> {
         _ => url.version.clone(),
     };
     let mut properties = BTreeMap::new();
+    let (version, revision) = match kind {
+        PackageKind::Bitnami => split_bitnami_revision(&version),
+        _ => (version.as_str(), None),
+    };
+    let version = version.to_owned();
+    if let Some(revision) = revision {
+        properties.insert("bitnami:revision".to_owned(), revision.to_owned());
+    }
     let module = qualifier("modularitylabel").or_else(|| qualifier("rpmmod"));
     if let (PackageKind::Rpm, Some(module)) = (kind, module) {
         properties.insert("rpm:module".to_owned(), module.clone());
