@@ -18,6 +18,7 @@ mod extractor;
 pub mod extractors;
 mod known;
 mod layer;
+mod license_text;
 mod merge;
 mod nix_store;
 mod nuget;

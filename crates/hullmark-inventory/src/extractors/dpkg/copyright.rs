@@ -1,8 +1,12 @@
 //! The licences of a Debian package, from a `copyright` that machines can read
-//! (<https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/>). One that is written for people only says nothing here.
+//! (<https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/>). In one that is written
+//! for people licences are recognised by their texts, and kept apart from what is declared.
 
 use crate::text::{lines, non_empty};
-use crate::{Extraction, OpenFile};
+use crate::{Extraction, OpenFile, license_text};
+
+/// The property that holds the licences recognised in a text; whether all or any of them apply it does not say.
+const FROM_TEXT: &str = "license:from-text";
 
 /// How the address of the format contains its name, also in its drafts.
 const FORMAT: &[&str] = &["copyright-format", "dep5", "DEP5", "machine-readable"];
@@ -22,6 +26,11 @@ pub(super) fn parse(file: &OpenFile<'_>) -> Extraction {
     };
     // Some begin with a comment or an empty line.
     if !lines.by_ref().take(10).any(|line| is_format(&line)) {
+        let known = license_text::recognise(file.bytes);
+        if !known.is_empty() {
+            let details = found.details.get_or_insert_default();
+            details.properties.insert(FROM_TEXT.to_owned(), known.join(", "));
+        }
         return found;
     }
     let licenses: Vec<_> = lines
@@ -67,5 +76,13 @@ mod tests {
         check(format, None);
         check("This package was debianized by hand.\nLicense: GPL\n", None);
         check("", None);
+    }
+
+    #[test]
+    fn what_is_for_people_is_recognised_and_not_declared() {
+        let text = b"This package was debianized by hand.\nThe GNU General Public License is in /usr/share/common-licenses/GPL-3.\n";
+        let found = parse(&OpenFile { path: "usr/share/doc/a/copyright", bytes: text }).details.unwrap();
+        assert_eq!(found.licenses, Vec::<String>::new());
+        assert_eq!(found.properties[FROM_TEXT], "GPL-3.0-only");
     }
 }

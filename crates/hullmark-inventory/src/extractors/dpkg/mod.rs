@@ -37,7 +37,7 @@ impl Extractor for Dpkg {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn well_known_paths(&self) -> &'static [&'static str] {
